@@ -1,0 +1,99 @@
+//! The CPU backend: every item by itself, in order, over rayon's threads.
+//!
+//! An answer depends on its item alone, so neither the number of threads nor the way a batch is cut can change it.
+
+mod ecdsa;
+mod hash;
+
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+
+use crate::batch::{Batch, Columns, MessageBatch};
+use crate::error::Error;
+use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
+use crate::scheme::hash::HashFunction;
+use crate::verdict::{Reason, Verdict};
+
+pub use hash::{keccak256, sha256, sha256d};
+
+/// Items a thread takes at a time: about a millisecond of recoveries, so that threads seldom ask for more and
+/// none is left waiting for long at the end.
+const ITEMS_PER_TASK: usize = 16;
+
+/// Messages a thread takes at a time when hashing.
+const HASHES_PER_TASK: usize = 256;
+
+/// The rayon backend. By default it works on the pool it is called from, rayon's global one unless the caller installed
+/// another; with [`CpuBackend::with_threads`] on a pool of its own.
+#[derive(Debug, Default)]
+pub struct CpuBackend {
+    pool: Option<rayon::ThreadPool>,
+}
+
+impl CpuBackend {
+    /// A backend with a pool of its own.
+    pub fn with_threads(threads: usize) -> Result<Self, Error> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("phalanx-cpu-{index}"))
+            .build()
+            .map_err(|source| Error::ThreadPool { threads, source })?;
+        Ok(Self { pool: Some(pool) })
+    }
+
+    /// How many threads it works on.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.pool.as_ref().map_or_else(rayon::current_num_threads, rayon::ThreadPool::current_num_threads)
+    }
+
+    /// Runs `work` on this backend's pool.
+    pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match &self.pool {
+            Some(pool) => pool.install(work),
+            None => work(),
+        }
+    }
+
+    /// Recovers the signer of every item, in order.
+    #[must_use]
+    pub fn recover(&self, batch: &RecoverBatch) -> Vec<Verdict<Signer>> {
+        self.check_each(batch, ecdsa::recover)
+    }
+
+    /// Verifies every item, in order.
+    #[must_use]
+    pub fn verify(&self, batch: &VerifyBatch) -> Vec<Verdict<()>> {
+        self.check_each(batch, ecdsa::verify)
+    }
+
+    /// Hashes every message, in order.
+    #[must_use]
+    pub fn hash(&self, function: HashFunction, messages: &MessageBatch) -> Vec<[u8; 32]> {
+        let hash = hash::function(function);
+        self.install(|| {
+            (0..messages.len())
+                .into_par_iter()
+                .with_min_len(HASHES_PER_TASK)
+                .map(|index| hash(messages.get(index).unwrap_or_default()))
+                .collect()
+        })
+    }
+
+    fn check_each<C: Columns, T: Send>(
+        &self,
+        batch: &Batch<C>,
+        check: impl Fn(&C::Item) -> Result<T, Reason> + Sync,
+    ) -> Vec<Verdict<T>>
+    where
+        C::Item: Send,
+    {
+        self.install(|| {
+            (0..batch.len())
+                .into_par_iter()
+                .with_min_len(ITEMS_PER_TASK)
+                .filter_map(|index| batch.get(index))
+                .map(|item| item.and_then(|item| check(&item)).into())
+                .collect()
+        })
+    }
+}

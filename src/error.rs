@@ -1,0 +1,25 @@
+//! What keeps a check from being made, as opposed to what it concludes.
+
+/// The check could not be made. An invalid item is a [`Verdict`](crate::Verdict), never this.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A thread pool of the size asked for could not be started.
+    #[error("could not start {threads} threads: {source}")]
+    ThreadPool {
+        /// How many threads were asked for.
+        threads: usize,
+        /// What the system answered.
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// A backend answered for a different number of items than it was handed.
+    #[error("the {backend} backend answered {answered} of {handed} items")]
+    Lost {
+        /// The backend's name.
+        backend: &'static str,
+        /// How many items it was handed.
+        handed: usize,
+        /// How many it answered.
+        answered: usize,
+    },
+}

@@ -1,0 +1,14 @@
+//! phalanx checks every signature and hash of transaction batches in bulk.
+
+pub mod batch;
+pub mod cpu;
+mod error;
+mod rules;
+pub mod scheme;
+mod verdict;
+mod verifier;
+
+pub use error::Error;
+pub use rules::Rules;
+pub use verdict::{Reason, Verdict};
+pub use verifier::Verifier;
