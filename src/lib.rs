@@ -1,8 +1,12 @@
 //! phalanx checks every signature and hash of transaction batches in bulk.
 
 pub mod batch;
+pub mod chain;
 pub mod cpu;
 mod error;
+#[cfg(feature = "executor")]
+pub mod executor;
+pub mod merkle;
 mod rules;
 pub mod scheme;
 mod verdict;

@@ -1,0 +1,168 @@
+//! What a fork asks of a header, by itself and after its parent.
+//!
+//! The seal is left to the consensus layer: neither Ethash nor a beacon chain's signatures are checked here.
+
+use alloy_consensus::Header;
+use alloy_eips::eip1559::{BaseFeeParams, calc_next_block_base_fee};
+use alloy_hardforks::EthereumHardfork as Fork;
+use alloy_primitives::{B256, U256};
+
+use super::spec::ActiveForks;
+
+/// The smallest gas limit of a block (yellow paper, 4.4.4).
+const MIN_GAS_LIMIT: u64 = 5_000;
+
+/// EIP-1559: a parent's gas limit counts twice at the fork, since the limit became twice the target.
+const ELASTICITY: u64 = 2;
+
+/// EIP-1559: the base fee of the first block that has one, in wei.
+pub(super) const INITIAL_BASE_FEE: u64 = 1_000_000_000;
+
+/// Why a header cannot belong to its fork, or cannot follow its parent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// A field that the fork requires is missing.
+    #[error("{field}: missing, required from {since:?} on")]
+    Missing {
+        /// The field, named as the JSON-RPC names it.
+        field: &'static str,
+        /// The fork that brings it.
+        since: Fork,
+    },
+    /// A field of a later fork is there.
+    #[error("{field}: present before {since:?}")]
+    Unexpected {
+        /// The field.
+        field: &'static str,
+        /// The fork that brings it.
+        since: Fork,
+    },
+    /// A field has a value that it cannot have here.
+    #[error("{field}: {value}, {expected}")]
+    Value {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What it has to be.
+        expected: String,
+    },
+}
+
+/// Checks a header by itself, under the forks active at it.
+pub fn check(header: &Header, forks: &ActiveForks<'_>) -> Result<(), HeaderError> {
+    let fields = [
+        ("baseFeePerGas", header.base_fee_per_gas.is_some(), Fork::London),
+        ("withdrawalsRoot", header.withdrawals_root.is_some(), Fork::Shanghai),
+        ("blobGasUsed", header.blob_gas_used.is_some(), Fork::Cancun),
+        ("excessBlobGas", header.excess_blob_gas.is_some(), Fork::Cancun),
+        ("parentBeaconBlockRoot", header.parent_beacon_block_root.is_some(), Fork::Cancun),
+        ("requestsHash", header.requests_hash.is_some(), Fork::Prague),
+    ];
+    for (field, present, since) in fields {
+        match (present, forks.has(since)) {
+            (false, true) => return Err(HeaderError::Missing { field, since }),
+            (true, false) => return Err(HeaderError::Unexpected { field, since }),
+            _ => {}
+        }
+    }
+    if header.gas_used > header.gas_limit {
+        return Err(wrong("gasUsed", header.gas_used, format!("at most the gas limit {}", header.gas_limit)));
+    }
+    if forks.has(Fork::Paris) {
+        // EIP-3675.
+        if header.ommers_hash != alloy_consensus::EMPTY_OMMER_ROOT_HASH {
+            return Err(wrong("sha3Uncles", header.ommers_hash, "the hash of no ommers after the merge"));
+        }
+        if !header.nonce.is_zero() {
+            return Err(wrong("nonce", header.nonce, "zero after the merge"));
+        }
+    }
+    if let (Some(used), Some(params)) = (header.blob_gas_used, forks.blob_params()) {
+        let limit = params.max_blob_gas_per_block();
+        if used > limit || used % alloy_eips::eip4844::DATA_GAS_PER_BLOB != 0 {
+            return Err(wrong("blobGasUsed", used, format!("whole blobs and at most {limit}")));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a header can follow its parent. `parent_total_difficulty` is the sum of all difficulties up to the
+/// parent, which decides when proof-of-stake begins (EIP-3675).
+pub fn check_parent(
+    header: &Header,
+    parent: &Header,
+    parent_hash: B256,
+    parent_total_difficulty: U256,
+    forks: &ActiveForks<'_>,
+) -> Result<(), HeaderError> {
+    if Some(header.number) != parent.number.checked_add(1) {
+        return Err(wrong("number", header.number, format!("one more than the parent's {}", parent.number)));
+    }
+    if header.parent_hash != parent_hash {
+        return Err(wrong("parentHash", header.parent_hash, format!("{parent_hash}")));
+    }
+    if header.timestamp <= parent.timestamp {
+        return Err(wrong("timestamp", header.timestamp, format!("later than the parent's {}", parent.timestamp)));
+    }
+    let merged = forks.chain().terminal_total_difficulty().is_some_and(|total| parent_total_difficulty >= total);
+    if merged != header.difficulty.is_zero() {
+        let expected = if merged { "zero after the merge" } else { "above zero before the merge" };
+        return Err(wrong("difficulty", header.difficulty, expected));
+    }
+    check_gas_limit(header, parent, forks)?;
+    let base_fee = expected_base_fee(parent, forks)?;
+    if header.base_fee_per_gas != base_fee {
+        return Err(wrong("baseFeePerGas", named(header.base_fee_per_gas), named(base_fee)));
+    }
+    if let Some(params) = forks.blob_params() {
+        let parent_fee = parent.base_fee_per_gas.unwrap_or_default();
+        let (parent_excess, parent_used) =
+            (parent.excess_blob_gas.unwrap_or_default(), parent.blob_gas_used.unwrap_or_default());
+        // A sum that overflows could only come from a parent that was itself refused.
+        let excess = parent_excess
+            .checked_add(parent_used)
+            .map(|_| params.next_block_excess_blob_gas_osaka(parent_excess, parent_used, parent_fee));
+        if header.excess_blob_gas != excess {
+            return Err(wrong("excessBlobGas", named(header.excess_blob_gas), named(excess)));
+        }
+    }
+    Ok(())
+}
+
+/// The limit moves by less than 1/1024 of the parent's (yellow paper, 4.4.4).
+fn check_gas_limit(header: &Header, parent: &Header, forks: &ActiveForks<'_>) -> Result<(), HeaderError> {
+    let at_london = forks.has(Fork::London) && parent.base_fee_per_gas.is_none();
+    let parent_limit = if at_london { parent.gas_limit.saturating_mul(ELASTICITY) } else { parent.gas_limit };
+    let step = parent_limit / 1024;
+    if header.gas_limit.abs_diff(parent_limit) >= step || header.gas_limit < MIN_GAS_LIMIT {
+        return Err(wrong(
+            "gasLimit",
+            header.gas_limit,
+            format!("less than {step} away from the parent's {parent_limit} and at least {MIN_GAS_LIMIT}"),
+        ));
+    }
+    Ok(())
+}
+
+fn expected_base_fee(parent: &Header, forks: &ActiveForks<'_>) -> Result<Option<u64>, HeaderError> {
+    if !forks.has(Fork::London) {
+        return Ok(None);
+    }
+    let Some(base_fee) = parent.base_fee_per_gas else { return Ok(Some(INITIAL_BASE_FEE)) };
+    // It rises by an eighth at most, and must not overflow.
+    if base_fee > u64::MAX / 2 {
+        return Err(wrong("baseFeePerGas", base_fee, "less of the parent than 2^63"));
+    }
+    let params = BaseFeeParams::ethereum();
+    Ok(Some(calc_next_block_base_fee(parent.gas_used, parent.gas_limit, base_fee, params)))
+}
+
+fn wrong(field: &'static str, value: impl ToString, expected: impl Into<String>) -> HeaderError {
+    HeaderError::Value { field, value: value.to_string(), expected: format!("expected {}", expected.into()) }
+}
+
+fn named(value: Option<u64>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+}

@@ -1,0 +1,268 @@
+//! A block as `eth_getBlockByNumber` gives it with full transactions.
+
+use alloy_consensus::transaction::from_eip155_value;
+use alloy_consensus::{Header, SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy};
+use alloy_eips::Encodable2718;
+use alloy_eips::eip2930::AccessList;
+use alloy_eips::eip4895::Withdrawal;
+use alloy_eips::eip7702::SignedAuthorization;
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U64, U128, U256};
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::block::{Block, Claim, Ommers};
+use super::transaction::Transaction;
+
+/// Why JSON is no block with full transactions. Says which field of which transaction.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JsonError {
+    /// The text is not JSON.
+    #[error("not JSON: {0}")]
+    Syntax(String),
+    /// A field is missing, or its value has the wrong form.
+    #[error("field {path}: {problem}")]
+    Field {
+        /// Where: `gasUsed`, `transactions[3].maxFeePerGas`.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// Parses a block with full transactions, bare or as the `result` of a JSON-RPC answer.
+///
+/// The hashes and senders in it become [`Claim`]s. Transactions are converted in parallel on the pool this is
+/// called from.
+pub fn block_from_json(text: &[u8]) -> Result<Block, JsonError> {
+    let mut block: Value = serde_json::from_slice(text).map_err(|error| JsonError::Syntax(error.to_string()))?;
+    if let Some(result) = block.get_mut("result") {
+        block = result.take();
+    }
+    if !block.is_object() {
+        return Err(field("", "expected a block object"));
+    }
+    let transactions = match block.get_mut("transactions").map(Value::take) {
+        Some(Value::Array(transactions)) => transactions,
+        Some(_) => return Err(field("transactions", "expected an array")),
+        None => return Err(field("transactions", "missing")),
+    };
+    let rest: JsonBlock = parse("", block.clone())?;
+    let header: Header = parse("", block)?;
+    let parsed: Vec<_> = transactions
+        .par_iter()
+        .with_min_len(16)
+        .enumerate()
+        .map(|(index, transaction)| {
+            let path = format!("transactions[{index}]");
+            let json: JsonTransaction = parse(&path, transaction.clone())?;
+            let transaction = json.to_transaction().map_err(|problem| problem.within(&path))?;
+            Ok((json, transaction))
+        })
+        .collect();
+    let mut claims: Vec<_> = rest.hash.map(Claim::BlockHash).into_iter().collect();
+    let mut transactions = Vec::with_capacity(parsed.len());
+    for (index, parsed) in parsed.into_iter().enumerate() {
+        let (json, transaction) = parsed?;
+        claims.extend(json.hash.map(|hash| Claim::TransactionHash { index, hash }));
+        claims.extend(json.from.map(|sender| Claim::Sender { index, sender }));
+        transactions.push(transaction);
+    }
+    Ok(Block {
+        hash: header.hash_slow(),
+        header,
+        envelopes: transactions.iter().map(|transaction| transaction.encoded_2718().into()).collect(),
+        transactions,
+        ommers: if rest.uncles.is_empty() { Ommers::Headers(Vec::new()) } else { Ommers::Hashes(rest.uncles) },
+        withdrawals: rest.withdrawals,
+        claims,
+    })
+}
+
+/// What a block's JSON holds besides its header and transactions.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct JsonBlock {
+    hash: Option<B256>,
+    #[serde(default)]
+    uncles: Vec<B256>,
+    withdrawals: Option<Vec<Withdrawal>>,
+}
+
+/// A transaction's JSON: the fields of every type, of which each type takes its own.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct JsonTransaction {
+    #[serde(rename = "type")]
+    ty: Option<U64>,
+    hash: Option<B256>,
+    from: Option<Address>,
+    chain_id: Option<U64>,
+    nonce: U64,
+    gas: U64,
+    gas_price: Option<U128>,
+    max_fee_per_gas: Option<U128>,
+    max_priority_fee_per_gas: Option<U128>,
+    max_fee_per_blob_gas: Option<U128>,
+    #[serde(default)]
+    to: Option<Address>,
+    value: U256,
+    input: Bytes,
+    access_list: Option<AccessList>,
+    blob_versioned_hashes: Option<Vec<B256>>,
+    authorization_list: Option<Vec<SignedAuthorization>>,
+    r: U256,
+    s: U256,
+    v: Option<U128>,
+    y_parity: Option<U64>,
+}
+
+/// A field of a transaction, and what is wrong with it.
+struct FieldProblem(&'static str, String);
+
+impl FieldProblem {
+    fn within(self, path: &str) -> JsonError {
+        field(&format!("{path}.{}", self.0), self.1)
+    }
+}
+
+impl JsonTransaction {
+    fn to_transaction(&self) -> Result<Transaction, FieldProblem> {
+        let nonce = self.nonce.to();
+        let gas_limit = self.gas.to();
+        let to = self.to.map_or(TxKind::Create, TxKind::Call);
+        let (value, input) = (self.value, self.input.clone());
+        Ok(match self.ty.map_or(0, |ty| ty.to::<u64>()) {
+            0 => {
+                let v = required("v", self.v)?.to();
+                let (y_parity, chain_id) = from_eip155_value(v)
+                    .ok_or_else(|| FieldProblem("v", format!("{v} is neither 27 nor 28 nor 35 or more")))?;
+                let gas_price = required("gasPrice", self.gas_price)?.to();
+                let transaction = TxLegacy { chain_id, nonce, gas_price, gas_limit, to, value, input };
+                transaction.into_signed(self.signature(y_parity)).into()
+            }
+            1 => TxEip2930 {
+                chain_id: self.chain_id()?,
+                nonce,
+                gas_price: required("gasPrice", self.gas_price)?.to(),
+                gas_limit,
+                to,
+                value,
+                access_list: self.access_list()?,
+                input,
+            }
+            .into_signed(self.signature(self.y_parity()?))
+            .into(),
+            2 => TxEip1559 {
+                chain_id: self.chain_id()?,
+                nonce,
+                gas_limit,
+                max_fee_per_gas: self.max_fee()?,
+                max_priority_fee_per_gas: self.priority_fee()?,
+                to,
+                value,
+                access_list: self.access_list()?,
+                input,
+            }
+            .into_signed(self.signature(self.y_parity()?))
+            .into(),
+            3 => {
+                let transaction = TxEip4844 {
+                    chain_id: self.chain_id()?,
+                    nonce,
+                    gas_limit,
+                    max_fee_per_gas: self.max_fee()?,
+                    max_priority_fee_per_gas: self.priority_fee()?,
+                    to: required("to", self.to)?,
+                    value,
+                    access_list: self.access_list()?,
+                    blob_versioned_hashes: required("blobVersionedHashes", self.blob_versioned_hashes.clone())?,
+                    max_fee_per_blob_gas: required("maxFeePerBlobGas", self.max_fee_per_blob_gas)?.to(),
+                    input,
+                };
+                Transaction::Eip4844(transaction.into_signed(self.signature(self.y_parity()?)))
+            }
+            4 => TxEip7702 {
+                chain_id: self.chain_id()?,
+                nonce,
+                gas_limit,
+                max_fee_per_gas: self.max_fee()?,
+                max_priority_fee_per_gas: self.priority_fee()?,
+                to: required("to", self.to)?,
+                value,
+                access_list: self.access_list()?,
+                authorization_list: required("authorizationList", self.authorization_list.clone())?,
+                input,
+            }
+            .into_signed(self.signature(self.y_parity()?))
+            .into(),
+            ty => return Err(FieldProblem("type", format!("{ty:#04x} is unknown"))),
+        })
+    }
+
+    fn signature(&self, y_parity: bool) -> Signature {
+        Signature::new(self.r, self.s, y_parity)
+    }
+
+    /// Older nodes give the parity as `v` alone.
+    fn y_parity(&self) -> Result<bool, FieldProblem> {
+        let (field, parity) = match (self.y_parity, self.v) {
+            (Some(parity), _) => ("yParity", parity.to::<u128>()),
+            (None, Some(v)) => ("v", v.to()),
+            (None, None) => return Err(FieldProblem("yParity", "missing".to_owned())),
+        };
+        match parity {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(FieldProblem(field, format!("{other} is neither 0 nor 1"))),
+        }
+    }
+
+    fn chain_id(&self) -> Result<u64, FieldProblem> {
+        Ok(required("chainId", self.chain_id)?.to())
+    }
+
+    fn max_fee(&self) -> Result<u128, FieldProblem> {
+        Ok(required("maxFeePerGas", self.max_fee_per_gas)?.to())
+    }
+
+    fn priority_fee(&self) -> Result<u128, FieldProblem> {
+        Ok(required("maxPriorityFeePerGas", self.max_priority_fee_per_gas)?.to())
+    }
+
+    fn access_list(&self) -> Result<AccessList, FieldProblem> {
+        required("accessList", self.access_list.clone())
+    }
+}
+
+fn required<T>(field: &'static str, value: Option<T>) -> Result<T, FieldProblem> {
+    value.ok_or_else(|| FieldProblem(field, "missing".to_owned()))
+}
+
+fn field(path: &str, problem: impl Into<String>) -> JsonError {
+    let path = if path.is_empty() { "(top level)".to_owned() } else { path.to_owned() };
+    JsonError::Field { path, problem: problem.into() }
+}
+
+/// Deserialises a value; an error names the path below `path`.
+fn parse<T: DeserializeOwned>(path: &str, value: Value) -> Result<T, JsonError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let below = error.path().to_string();
+        let problem = error.into_inner().to_string();
+        // serde names a missing field in its message and not in its path.
+        let missing = problem.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+        let (below, problem) = match missing {
+            Some(name) if below == "." => (name.to_owned(), "missing".to_owned()),
+            Some(name) => (format!("{below}.{name}"), "missing".to_owned()),
+            None => (below, problem),
+        };
+        let path = match (path, below.as_str()) {
+            ("", _) => below,
+            (_, ".") => path.to_owned(),
+            _ => format!("{path}.{below}"),
+        };
+        field(&path, problem)
+    })
+}

@@ -1,0 +1,26 @@
+//! Ethereum: transactions, blocks, forks.
+//!
+//! alloy does the formats; what is here is the order of things. Bytes are decoded once ([`Transaction`]
+//! envelopes, [`Block`]s), checked against the fork they claim to belong to ([`validity`], [`header`]), and
+//! their signatures laid out as lanes of a batch ([`signer`]). A `from` in the input is a claim to be checked
+//! against what recovery yields, never an answer.
+
+mod block;
+mod genesis;
+pub mod header;
+mod json;
+mod signer;
+mod spec;
+mod stream;
+mod transaction;
+pub mod validity;
+mod verified;
+
+pub use block::{Block, BlockError, BlockId, Claim, Mismatch, Ommers};
+pub use genesis::{GenesisError, genesis_from_json, genesis_header};
+pub use json::{JsonError, block_from_json};
+pub use signer::{Rejection, VerifiedBatch, VerifiedTransaction, verify_transactions};
+pub use spec::{ActiveForks, ChainSpec, SpecError};
+pub use stream::{BlockStream, MAX_BLOCK_BYTES, StreamError};
+pub use transaction::{DecodeError, Transaction, decode_transaction};
+pub use verified::{BlockVerdict, Problem, VerifiedBlock, verify_block};

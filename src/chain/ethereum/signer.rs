@@ -1,0 +1,188 @@
+//! From transactions to verified transactions: signatures laid out as lanes, verdicts read back.
+
+use alloy_consensus::SignableTransaction;
+use alloy_consensus::Transaction as _;
+use alloy_eips::eip7702::SignedAuthorization;
+use alloy_primitives::{Address, B256, Signature, U256};
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+
+use super::spec::ActiveForks;
+use super::transaction::{DecodeError, Transaction};
+use super::validity::{self, ValidityError};
+use crate::error::Error;
+use crate::rules::Rules;
+use crate::scheme::ecdsa::{RecoverBatch, RecoverItem, SignatureBytes};
+use crate::verdict::{Reason, Verdict};
+use crate::verifier::Verifier;
+
+/// A transaction whose signature was checked, with the sender that the check yielded.
+///
+/// There is no way to make one but [`verify_transactions`], so whoever holds one need not check it again.
+#[derive(Clone, Debug)]
+pub struct VerifiedTransaction {
+    transaction: Transaction,
+    sender: Address,
+    /// The signer of each EIP-7702 authorization, `None` where its signature is invalid.
+    authorities: Vec<Option<Address>>,
+}
+
+impl VerifiedTransaction {
+    /// The transaction.
+    #[must_use]
+    pub fn transaction(&self) -> &Transaction {
+        &self.transaction
+    }
+
+    /// Who signed it.
+    #[must_use]
+    pub fn sender(&self) -> Address {
+        self.sender
+    }
+
+    /// The transaction's hash.
+    #[must_use]
+    pub fn hash(&self) -> B256 {
+        *self.transaction.tx_hash()
+    }
+
+    /// The signer of each EIP-7702 authorization, in order; `None` where its signature is invalid, which makes
+    /// the authorization void and not the transaction.
+    #[must_use]
+    pub fn authorities(&self) -> &[Option<Address>] {
+        &self.authorities
+    }
+}
+
+/// Why a transaction is not in a verified batch.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// Its bytes are no transaction.
+    #[error("{0}")]
+    Decode(DecodeError),
+    /// Its fork does not allow it.
+    #[error("{0}")]
+    Validity(ValidityError),
+    /// Its signature is invalid.
+    #[error("invalid signature: {0}")]
+    Signature(Reason),
+}
+
+/// Transactions that passed, in the order they came in, and those that did not, apart.
+#[derive(Clone, Debug, Default)]
+pub struct VerifiedBatch {
+    /// The valid ones, in order.
+    pub transactions: Vec<VerifiedTransaction>,
+    /// The place of each rejected one among all that came in, by rising place, and why.
+    pub rejected: Vec<(usize, Rejection)>,
+}
+
+/// Checks every transaction against its fork and recovers every sender, in one batch; EIP-7702 authorizations are
+/// lanes of that batch as well.
+///
+/// Each transaction comes decoded, or with the error of its decoding, so that places are kept. Returns as many
+/// transactions and rejections, together, as came in; an error only if the check could not be made.
+pub fn verify_transactions(
+    verifier: &Verifier,
+    forks: &ActiveForks<'_>,
+    decoded: Vec<Result<Transaction, DecodeError>>,
+) -> Result<VerifiedBatch, Error> {
+    let lanes = lanes(verifier, forks, &decoded);
+    let mut batch = RecoverBatch::with_capacity(lanes.len());
+    for item in lanes.iter().filter_map(|lanes| lanes.as_ref().ok()).flatten() {
+        batch.push(*item);
+    }
+    let mut verdicts = verifier.recover(&batch)?.into_iter().map(|verdict| verdict.map(|signer| signer.address.into()));
+    let mut verified = VerifiedBatch::default();
+    for (index, (decoded, lanes)) in decoded.into_iter().zip(lanes).enumerate() {
+        // All lanes of a transaction are read off, also where its own signature is invalid.
+        let signers: Vec<Verdict<Address>> = match &lanes {
+            Ok(lanes) => verdicts.by_ref().take(lanes.len()).collect(),
+            Err(_) => Vec::new(),
+        };
+        match join(decoded, lanes, &signers) {
+            Ok(transaction) => verified.transactions.push(transaction),
+            Err(rejection) => verified.rejected.push((index, rejection)),
+        }
+    }
+    Ok(verified)
+}
+
+/// Joins a transaction with the verdicts on its lanes.
+fn join(
+    decoded: Result<Transaction, DecodeError>,
+    lanes: Result<Vec<RecoverItem>, Rejection>,
+    signers: &[Verdict<Address>],
+) -> Result<VerifiedTransaction, Rejection> {
+    lanes?;
+    let transaction = decoded.map_err(Rejection::Decode)?;
+    let sender = match signers {
+        [Verdict::Valid(sender), ..] => *sender,
+        [Verdict::Invalid(reason), ..] => return Err(Rejection::Signature(*reason)),
+        // Unreachable: every transaction has a lane, and the verifier counts its answers.
+        [] => return Err(Rejection::Signature(Reason::Mismatch)),
+    };
+    let authorities = signers[1..].iter().map(|signer| signer.valid()).collect();
+    Ok(VerifiedTransaction { transaction, sender, authorities })
+}
+
+/// The lanes of each transaction: its signature's first, then one for each authorization.
+fn lanes(
+    verifier: &Verifier,
+    forks: &ActiveForks<'_>,
+    decoded: &[Result<Transaction, DecodeError>],
+) -> Vec<Result<Vec<RecoverItem>, Rejection>> {
+    /// Hashing a transaction takes about a microsecond; a task should outweigh its scheduling.
+    const TRANSACTIONS_PER_TASK: usize = 64;
+    verifier.cpu_backend().install(|| {
+        decoded
+            .par_iter()
+            .with_min_len(TRANSACTIONS_PER_TASK)
+            .map(|decoded| {
+                let transaction = decoded.as_ref().map_err(|error| Rejection::Decode(error.clone()))?;
+                validity::check(transaction, forks).map_err(Rejection::Validity)?;
+                // Computed here, in parallel, and remembered by the envelope.
+                let _ = transaction.tx_hash();
+                let authorizations = transaction.authorization_list().unwrap_or_default();
+                let mut lanes = Vec::with_capacity(1 + authorizations.len());
+                lanes.push(transaction_lane(transaction, validity::rules(transaction, forks)));
+                lanes.extend(authorizations.iter().map(authorization_lane));
+                Ok(lanes)
+            })
+            .collect()
+    })
+}
+
+fn transaction_lane(transaction: &Transaction, rules: Rules) -> RecoverItem {
+    let signature: &Signature = transaction.signature();
+    RecoverItem {
+        digest: signature_hash(transaction).0,
+        signature: signature_bytes(signature.r(), signature.s()),
+        recovery_id: u8::from(signature.v()),
+        rules,
+    }
+}
+
+fn authorization_lane(authorization: &SignedAuthorization) -> RecoverItem {
+    RecoverItem {
+        digest: authorization.signature_hash().0,
+        signature: signature_bytes(authorization.r(), authorization.s()),
+        recovery_id: authorization.y_parity(),
+        rules: Rules::EthTyped,
+    }
+}
+
+/// The digest that the sender signed.
+fn signature_hash(transaction: &Transaction) -> B256 {
+    match transaction {
+        Transaction::Legacy(signed) => signed.tx().signature_hash(),
+        Transaction::Eip2930(signed) => signed.tx().signature_hash(),
+        Transaction::Eip1559(signed) => signed.tx().signature_hash(),
+        Transaction::Eip4844(signed) => signed.tx().signature_hash(),
+        Transaction::Eip7702(signed) => signed.tx().signature_hash(),
+    }
+}
+
+fn signature_bytes(r: U256, s: U256) -> SignatureBytes {
+    SignatureBytes { r: r.to_be_bytes(), s: s.to_be_bytes() }
+}

@@ -1,0 +1,157 @@
+//! The sequential executor: one transaction after the other, on revm. The oracle of every other executor.
+
+use std::sync::OnceLock;
+
+use alloy_consensus::{Eip658Value, Receipt, ReceiptEnvelope, Transaction as _};
+use alloy_evm::{EthEvmFactory, Evm, EvmFactory};
+use alloy_hardforks::EthereumHardfork as Fork;
+use alloy_primitives::{Address, B256, U256};
+use revm::DatabaseCommit;
+use revm::bytecode::Bytecode;
+use revm::context_interface::result::{EVMError, ExecutionResult};
+use revm::database::State;
+use revm::database::states::bundle_state::BundleRetention;
+use revm::database_interface::DatabaseRef;
+use revm::state::AccountInfo;
+
+use super::delta::StateDelta;
+use super::environment::{block_environment, transaction_environment};
+use super::{ExecutionError, Executor, Outcome, ReadState, StateError, block as steps};
+use crate::chain::ethereum::{ChainSpec, VerifiedBlock};
+
+/// Executes a block's transactions one after the other.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SequentialExecutor;
+
+impl Executor for SequentialExecutor {
+    fn name(&self) -> &'static str {
+        "sequential"
+    }
+
+    fn execute(
+        &self,
+        chain: &ChainSpec,
+        block: &VerifiedBlock,
+        state: &dyn ReadState,
+    ) -> Result<Outcome, ExecutionError> {
+        let watched = WatchedState { state, missing: OnceLock::new() };
+        let mut progress = None;
+        execute(chain, block, &watched, &mut progress).map_err(|error| match watched.missing.get() {
+            // Whatever the EVM made of it, this is what went wrong.
+            Some(missing) => ExecutionError::State { index: progress, error: *missing },
+            None => error,
+        })
+    }
+}
+
+fn execute(
+    chain: &ChainSpec,
+    block: &VerifiedBlock,
+    watched: &WatchedState<'_>,
+    progress: &mut Option<usize>,
+) -> Result<Outcome, ExecutionError> {
+    let header = block.header();
+    let forks = chain.at(header);
+    let mut roots = if forks.has(Fork::Byzantium) { None } else { watched.state.root_tracker() };
+    let mut state = State::builder().with_database_ref(watched).with_bundle_update().build();
+    let mut evm = EthEvmFactory::default().create_evm(&mut state, block_environment(header, &forks));
+    let mut delta = StateDelta::default();
+    let mut receipts = Vec::with_capacity(block.transactions().len());
+    let mut gas_used = 0;
+    let mut blob_gas_used = 0;
+
+    steps::begin(&mut evm, block, &forks)?;
+    for (index, verified) in block.transactions().iter().enumerate() {
+        *progress = Some(index);
+        let transaction = verified.transaction();
+        let available = header.gas_limit.saturating_sub(gas_used);
+        if transaction.gas_limit() > available {
+            let problem = format!("gas limit {} is above the {available} left in the block", transaction.gas_limit());
+            return Err(ExecutionError::InvalidTransaction { index, problem });
+        }
+        let executed = evm.transact_raw(transaction_environment(verified)).map_err(|error| failed(index, error))?;
+        gas_used += executed.result.gas().tx_gas_used();
+        blob_gas_used += transaction.blob_gas_used().unwrap_or_default();
+        evm.db_mut().commit(executed.state);
+        let status = match &mut roots {
+            Some(roots) => {
+                let change = take_delta(evm.db_mut());
+                let root = roots.root_after(&change);
+                delta.extend(change);
+                Eip658Value::PostState(root)
+            }
+            None => Eip658Value::Eip658(executed.result.is_success()),
+        };
+        receipts.push(receipt(transaction.tx_type(), status, gas_used, executed.result));
+    }
+    *progress = None;
+    let requests = steps::finish(&mut evm, block, &receipts, &forks)?;
+    drop(evm);
+    delta.extend(take_delta(&mut state));
+    let receipts_have_roots = forks.has(Fork::Byzantium) || roots.is_some();
+    Ok(Outcome { receipts, receipts_have_roots, gas_used, blob_gas_used, requests, delta })
+}
+
+/// The changes since it was last called.
+///
+/// revm calls an account destroyed for the rest of the block once it was, so that a later change would clear its storage
+/// again. This is asked for more than once in a block only before Byzantium, when nothing could bring storage back.
+fn take_delta<D: revm::Database>(state: &mut State<D>) -> StateDelta {
+    state.merge_transitions(BundleRetention::PlainState);
+    state.take_bundle().into()
+}
+
+fn receipt(
+    ty: alloy_consensus::TxType,
+    status: Eip658Value,
+    cumulative_gas_used: u64,
+    result: ExecutionResult,
+) -> ReceiptEnvelope {
+    let receipt = Receipt { status, cumulative_gas_used, logs: result.into_logs() };
+    ReceiptEnvelope::from_typed(ty, receipt.with_bloom())
+}
+
+fn failed<E: std::fmt::Display>(index: usize, error: EVMError<E>) -> ExecutionError {
+    match error {
+        EVMError::Transaction(problem) => ExecutionError::InvalidTransaction { index, problem: problem.to_string() },
+        EVMError::Header(problem) => {
+            ExecutionError::InvalidBlock { step: "block environment", problem: problem.to_string() }
+        }
+        other => ExecutionError::Engine { index: Some(index), problem: other.to_string() },
+    }
+}
+
+/// Passes reads on, and remembers the first that failed: by the time the EVM reports it, it is a text.
+#[derive(Debug)]
+struct WatchedState<'a> {
+    state: &'a dyn ReadState,
+    missing: OnceLock<StateError>,
+}
+
+impl WatchedState<'_> {
+    fn watch<T>(&self, read: Result<T, StateError>) -> Result<T, StateError> {
+        read.inspect_err(|error| {
+            let _ = self.missing.set(*error);
+        })
+    }
+}
+
+impl DatabaseRef for WatchedState<'_> {
+    type Error = StateError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, StateError> {
+        self.watch(self.state.basic_ref(address))
+    }
+
+    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, StateError> {
+        self.watch(self.state.code_by_hash_ref(code_hash))
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, StateError> {
+        self.watch(self.state.storage_ref(address, slot))
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, StateError> {
+        self.watch(self.state.block_hash_ref(number))
+    }
+}

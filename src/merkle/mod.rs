@@ -1,0 +1,4 @@
+//! Merkle trees: one file per tree shape.
+
+#[cfg(feature = "ethereum")]
+pub mod ethereum;
