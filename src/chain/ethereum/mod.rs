@@ -15,6 +15,7 @@ mod stream;
 mod transaction;
 pub mod validity;
 mod verified;
+mod wide_fee;
 
 pub use block::{Block, BlockError, BlockId, Claim, Mismatch, Ommers};
 pub use genesis::{GenesisError, genesis_from_json, genesis_header};
@@ -24,3 +25,4 @@ pub use spec::{ActiveForks, ChainSpec, SpecError};
 pub use stream::{BlockStream, MAX_BLOCK_BYTES, StreamError};
 pub use transaction::{DecodeError, Transaction, decode_transaction};
 pub use verified::{BlockVerdict, Problem, VerifiedBlock, verify_block};
+pub use wide_fee::WideFeeTransaction;

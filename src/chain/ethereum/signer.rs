@@ -66,6 +66,14 @@ pub enum Rejection {
     /// Its signature is invalid.
     #[error("invalid signature: {0}")]
     Signature(Reason),
+    /// It is well-formed and rightly signed, and its fee is more than any account can hold.
+    #[error("a fee of more than 128 bits, which no account can pay (sender {sender})")]
+    Unaffordable {
+        /// Its hash.
+        hash: B256,
+        /// Who signed it.
+        sender: Address,
+    },
 }
 
 /// Transactions that passed, in the order they came in, and those that did not, apart.
@@ -115,12 +123,16 @@ fn join(
     signers: &[Verdict<Address>],
 ) -> Result<VerifiedTransaction, Rejection> {
     lanes?;
-    let transaction = decoded.map_err(Rejection::Decode)?;
     let sender = match signers {
         [Verdict::Valid(sender), ..] => *sender,
         [Verdict::Invalid(reason), ..] => return Err(Rejection::Signature(*reason)),
         // Unreachable: every transaction has a lane, and the verifier counts its answers.
         [] => return Err(Rejection::Signature(Reason::Mismatch)),
+    };
+    let transaction = match decoded {
+        Ok(transaction) => transaction,
+        Err(DecodeError::WideFee(wide)) => return Err(Rejection::Unaffordable { hash: wide.hash, sender }),
+        Err(error) => return Err(Rejection::Decode(error)),
     };
     let authorities = signers[1..].iter().map(|signer| signer.valid()).collect();
     Ok(VerifiedTransaction { transaction, sender, authorities })
@@ -135,28 +147,35 @@ fn lanes(
     /// Hashing a transaction takes about a microsecond; a task should outweigh its scheduling.
     const TRANSACTIONS_PER_TASK: usize = 64;
     verifier.cpu_backend().install(|| {
-        decoded
-            .par_iter()
-            .with_min_len(TRANSACTIONS_PER_TASK)
-            .map(|decoded| {
-                let transaction = decoded.as_ref().map_err(|error| Rejection::Decode(error.clone()))?;
-                validity::check(transaction, forks).map_err(Rejection::Validity)?;
-                // Computed here, in parallel, and remembered by the envelope.
-                let _ = transaction.tx_hash();
-                let authorizations = transaction.authorization_list().unwrap_or_default();
-                let mut lanes = Vec::with_capacity(1 + authorizations.len());
-                lanes.push(transaction_lane(transaction, validity::rules(transaction, forks)));
-                lanes.extend(authorizations.iter().map(authorization_lane));
-                Ok(lanes)
-            })
-            .collect()
+        decoded.par_iter().with_min_len(TRANSACTIONS_PER_TASK).map(|decoded| lanes_of(decoded, forks)).collect()
     })
 }
 
-fn transaction_lane(transaction: &Transaction, rules: Rules) -> RecoverItem {
-    let signature: &Signature = transaction.signature();
+fn lanes_of(
+    decoded: &Result<Transaction, DecodeError>,
+    forks: &ActiveForks<'_>,
+) -> Result<Vec<RecoverItem>, Rejection> {
+    let (transaction, digest) = match decoded {
+        Ok(transaction) => (transaction, signature_hash(transaction)),
+        Err(DecodeError::WideFee(wide)) => {
+            wide.check_fees().map_err(Rejection::Validity)?;
+            (&wide.narrowed, wide.digest)
+        }
+        Err(error) => return Err(Rejection::Decode(error.clone())),
+    };
+    validity::check(transaction, forks).map_err(Rejection::Validity)?;
+    // Computed here, in parallel, and remembered by the envelope.
+    let _ = transaction.tx_hash();
+    let authorizations = transaction.authorization_list().unwrap_or_default();
+    let mut lanes = Vec::with_capacity(1 + authorizations.len());
+    lanes.push(transaction_lane(transaction.signature(), digest, validity::rules(transaction, forks)));
+    lanes.extend(authorizations.iter().map(authorization_lane));
+    Ok(lanes)
+}
+
+fn transaction_lane(signature: &Signature, digest: B256, rules: Rules) -> RecoverItem {
     RecoverItem {
-        digest: signature_hash(transaction).0,
+        digest: digest.0,
         signature: signature_bytes(signature.r(), signature.s()),
         recovery_id: u8::from(signature.v()),
         rules,

@@ -2,7 +2,6 @@
 
 use alloy_consensus::{Transaction as _, Typed2718};
 use alloy_hardforks::EthereumHardfork as Fork;
-use alloy_primitives::U256;
 
 use super::spec::ActiveForks;
 use super::transaction::Transaction;
@@ -57,7 +56,7 @@ pub enum ValidityError {
     /// EIP-1559: the tip is part of the fee.
     #[error("the priority fee is above the maximum fee")]
     PriorityFeeAboveMaxFee,
-    /// The most the transaction may spend does not fit 256 bits.
+    /// The most the transaction may spend on gas does not fit 256 bits.
     #[error("gas limit times gas price does not fit 256 bits")]
     CostOverflow,
     /// EIP-4844: a blob transaction carries blobs.
@@ -117,11 +116,7 @@ pub fn check(transaction: &Transaction, forks: &ActiveForks<'_>) -> Result<(), V
     if limit < intrinsic {
         return Err(ValidityError::IntrinsicGas { limit, intrinsic });
     }
-    U256::from(limit)
-        .checked_mul(U256::from(transaction.max_fee_per_gas()))
-        .and_then(|gas| gas.checked_add(transaction.value()))
-        .map(|_| ())
-        .ok_or(ValidityError::CostOverflow)
+    Ok(())
 }
 
 fn check_type(transaction: &Transaction, forks: &ActiveForks<'_>) -> Result<(), ValidityError> {
