@@ -7,6 +7,8 @@ mod error;
 #[cfg(feature = "executor")]
 pub mod executor;
 pub mod merkle;
+#[cfg(feature = "executor")]
+pub mod pipeline;
 mod rules;
 pub mod scheme;
 mod verdict;

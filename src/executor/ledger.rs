@@ -1,5 +1,7 @@
 //! A chain followed block by block: its state and its head.
 
+use std::time::{Duration, Instant};
+
 use alloy_consensus::Header;
 use alloy_genesis::Genesis;
 use alloy_primitives::{B256, U256};
@@ -7,7 +9,8 @@ use alloy_primitives::{B256, U256};
 use super::outcome::{Outcome, check_outcome};
 use super::world::WorldState;
 use super::{ExecutionError, Executor};
-use crate::chain::ethereum::{BlockId, ChainSpec, Problem, SpecError, VerifiedBlock, genesis_header, header};
+use crate::chain::ethereum::header::{self, HeaderError};
+use crate::chain::ethereum::{BlockId, ChainSpec, Problem, SpecError, VerifiedBlock, genesis_header};
 
 /// The whole state of a chain at its newest block, and what the next block must follow.
 #[derive(Clone, Debug)]
@@ -26,6 +29,10 @@ pub struct Imported {
     pub id: BlockId,
     /// What executing it yielded.
     pub outcome: Outcome,
+    /// How long executing it took.
+    pub execute_time: Duration,
+    /// How long it took to put its changes into the state and compare every root.
+    pub commit_time: Duration,
 }
 
 /// Why a block was not imported. The ledger is where it was before.
@@ -90,7 +97,11 @@ impl Ledger {
     /// Executes the next block, compares what it yields with its header, and makes it the head.
     pub fn import(&mut self, executor: &dyn Executor, block: &VerifiedBlock) -> Result<Imported, LedgerError> {
         let header = block.header();
-        self.check_follows(header)?;
+        if self.head.number == 0 && header.number == 1 && header.parent_hash != self.head_hash {
+            return Err(LedgerError::ForeignGenesis { parent: header.parent_hash, genesis: self.head_hash });
+        }
+        self.check_follows(header).map_err(|error| LedgerError::Invalid(vec![Problem::Header(error)]))?;
+        let start = Instant::now();
         let outcome = executor.execute(&self.chain, block, &self.state).map_err(|error| {
             if error.is_invalid_block() {
                 LedgerError::Invalid(vec![Problem::Execution(error.to_string())])
@@ -98,6 +109,7 @@ impl Ledger {
                 LedgerError::NotExecuted(error)
             }
         })?;
+        let executed = Instant::now();
         let undo = self.state.apply(&outcome.delta);
         let mismatches = check_outcome(header, &outcome, Some(self.state.root()));
         if !mismatches.is_empty() {
@@ -105,30 +117,26 @@ impl Ledger {
             return Err(LedgerError::Invalid(mismatches.into_iter().map(Problem::Mismatch).collect()));
         }
         self.advance(header.clone(), block.id().hash);
-        Ok(Imported { id: block.id(), outcome })
+        Ok(Imported { id: block.id(), outcome, execute_time: executed - start, commit_time: executed.elapsed() })
     }
 
     /// Applies an outcome and returns the state root, for a block that is being built.
-    pub(crate) fn apply_built(&mut self, outcome: &Outcome) -> B256 {
+    pub(super) fn apply_built(&mut self, outcome: &Outcome) -> B256 {
         self.state.apply(&outcome.delta);
         self.state.root()
     }
 
     /// Makes a block, whose changes are in the state, the head.
-    pub(crate) fn advance(&mut self, header: Header, hash: B256) {
+    pub(super) fn advance(&mut self, header: Header, hash: B256) {
         self.state.record_block_hash(header.number, hash);
         self.total_difficulty = self.total_difficulty.saturating_add(header.difficulty);
         self.head_hash = hash;
         self.head = header;
     }
 
-    fn check_follows(&self, header: &Header) -> Result<(), LedgerError> {
-        let at_genesis = self.head.number == 0;
-        if at_genesis && header.number == 1 && header.parent_hash != self.head_hash {
-            return Err(LedgerError::ForeignGenesis { parent: header.parent_hash, genesis: self.head_hash });
-        }
+    /// Whether a header can follow the head.
+    pub(super) fn check_follows(&self, header: &Header) -> Result<(), HeaderError> {
         let forks = self.chain.at(header);
         header::check_parent(header, &self.head, self.head_hash, self.total_difficulty, &forks)
-            .map_err(|error| LedgerError::Invalid(vec![Problem::Header(error)]))
     }
 }

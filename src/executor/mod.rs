@@ -5,6 +5,7 @@
 //! oracle of every other.
 
 mod block;
+mod builder;
 mod delta;
 mod environment;
 mod ledger;
@@ -14,6 +15,7 @@ mod sequential;
 mod trie;
 mod world;
 
+pub use builder::{BlockAttributes, BuildError};
 pub use delta::{AccountDelta, StateDelta};
 pub use ledger::{Imported, Ledger, LedgerError};
 pub use outcome::{Outcome, check_outcome};

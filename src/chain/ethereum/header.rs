@@ -112,21 +112,13 @@ pub fn check_parent(
         return Err(wrong("difficulty", header.difficulty, expected));
     }
     check_gas_limit(header, parent, forks)?;
-    let base_fee = expected_base_fee(parent, forks)?;
+    let base_fee = next_base_fee(parent, forks)?;
     if header.base_fee_per_gas != base_fee {
         return Err(wrong("baseFeePerGas", named(header.base_fee_per_gas), named(base_fee)));
     }
-    if let Some(params) = forks.blob_params() {
-        let parent_fee = parent.base_fee_per_gas.unwrap_or_default();
-        let (parent_excess, parent_used) =
-            (parent.excess_blob_gas.unwrap_or_default(), parent.blob_gas_used.unwrap_or_default());
-        // A sum that overflows could only come from a parent that was itself refused.
-        let excess = parent_excess
-            .checked_add(parent_used)
-            .map(|_| params.next_block_excess_blob_gas_osaka(parent_excess, parent_used, parent_fee));
-        if header.excess_blob_gas != excess {
-            return Err(wrong("excessBlobGas", named(header.excess_blob_gas), named(excess)));
-        }
+    let excess = next_excess_blob_gas(parent, forks);
+    if header.excess_blob_gas != excess {
+        return Err(wrong("excessBlobGas", named(header.excess_blob_gas), named(excess)));
     }
     Ok(())
 }
@@ -146,7 +138,8 @@ fn check_gas_limit(header: &Header, parent: &Header, forks: &ActiveForks<'_>) ->
     Ok(())
 }
 
-fn expected_base_fee(parent: &Header, forks: &ActiveForks<'_>) -> Result<Option<u64>, HeaderError> {
+/// The base fee of the block after `parent` (EIP-1559), `None` before London.
+pub(crate) fn next_base_fee(parent: &Header, forks: &ActiveForks<'_>) -> Result<Option<u64>, HeaderError> {
     if !forks.has(Fork::London) {
         return Ok(None);
     }
@@ -157,6 +150,16 @@ fn expected_base_fee(parent: &Header, forks: &ActiveForks<'_>) -> Result<Option<
     }
     let params = BaseFeeParams::ethereum();
     Ok(Some(calc_next_block_base_fee(parent.gas_used, parent.gas_limit, base_fee, params)))
+}
+
+/// The excess blob gas of the block after `parent` (EIP-4844, EIP-7918), `None` before Cancun, or if the parent's would
+/// overflow it, which no parent's can that was itself checked.
+pub(crate) fn next_excess_blob_gas(parent: &Header, forks: &ActiveForks<'_>) -> Option<u64> {
+    let params = forks.blob_params()?;
+    let excess = parent.excess_blob_gas.unwrap_or_default();
+    let used = parent.blob_gas_used.unwrap_or_default();
+    used.checked_mul(params.max_blob_count)?.checked_add(excess)?;
+    Some(params.next_block_excess_blob_gas_osaka(excess, used, parent.base_fee_per_gas.unwrap_or_default()))
 }
 
 fn wrong(field: &'static str, value: impl ToString, expected: impl Into<String>) -> HeaderError {

@@ -13,7 +13,7 @@ use crate::verifier::Verifier;
 
 /// A block whose header, body and every signature were checked; ready to be executed.
 ///
-/// There is no way to make one but [`verify_block`].
+/// It comes from [`verify_block`], or from [`VerifiedBlock::build`] where a block is being made.
 #[derive(Clone, Debug)]
 pub struct VerifiedBlock {
     header: Header,
@@ -24,6 +24,12 @@ pub struct VerifiedBlock {
 }
 
 impl VerifiedBlock {
+    /// A block that is being built: a header whose roots are still open, over transactions that were verified.
+    #[must_use]
+    pub fn build(header: Header, transactions: Vec<VerifiedTransaction>, withdrawals: Option<Vec<Withdrawal>>) -> Self {
+        Self { hash: header.hash_slow(), header, transactions, ommers: Ommers::Headers(Vec::new()), withdrawals }
+    }
+
     /// The header.
     #[must_use]
     pub fn header(&self) -> &Header {
