@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod cpu;
 mod error;
+pub mod merkle;
 mod rules;
 pub mod scheme;
 mod verdict;
