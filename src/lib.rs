@@ -1,6 +1,7 @@
 //! phalanx checks every signature and hash of transaction batches in bulk.
 
 pub mod batch;
+pub mod chain;
 pub mod cpu;
 mod error;
 pub mod merkle;
