@@ -1,4 +1,6 @@
-//! Chains' formats: bytes in; decoded blocks, signing digests and the rules of their forks out.
+//! Chains' formats: bytes in, decoded once; blocks, digests and the rules of their forks out.
 
+#[cfg(feature = "bitcoin")]
+pub mod bitcoin;
 #[cfg(feature = "ethereum")]
 pub mod ethereum;

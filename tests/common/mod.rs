@@ -1,16 +1,23 @@
-//! What the integration tests share.
-#![allow(dead_code, reason = "each test binary uses its own part")]
+//! What the tests share.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// The folder `sub` of the public test data, or `None` where the data is absent, after saying so.
+/// The folder `sub` of the public test data that the project does not ship.
+///
+/// It lies under `PHALANX_TEST_DATA`, by default under `../shared/data` from the project's root. Where the default
+/// is absent the caller's test is skipped, which is said on standard error even when the test passes; where the variable
+/// names a folder without `sub`, the test fails.
 pub(crate) fn test_data(sub: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("PHALANX_TEST_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    let folder = root.join(sub);
+    let asked_for = std::env::var_os("PHALANX_TEST_DATA").map(PathBuf::from);
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let folder = asked_for.clone().unwrap_or_else(default).join(sub);
     if folder.is_dir() {
         return Some(folder);
     }
-    eprintln!("SKIPPED: no test data at {}; PHALANX_TEST_DATA names its folder", folder.display());
+    assert!(asked_for.is_none(), "PHALANX_TEST_DATA is set, but there is no folder {}", folder.display());
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    // Not `eprintln!`, which a passing test keeps to itself.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: no test data at {}", folder.display());
     None
 }
