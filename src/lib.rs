@@ -13,6 +13,8 @@ mod rules;
 pub mod scheme;
 mod verdict;
 mod verifier;
+#[cfg(feature = "executor")]
+pub mod workload;
 
 pub use error::Error;
 pub use rules::Rules;
