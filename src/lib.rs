@@ -2,6 +2,8 @@
 
 pub mod batch;
 pub mod chain;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod cpu;
 mod error;
 #[cfg(feature = "executor")]
@@ -9,6 +11,8 @@ pub mod executor;
 pub mod merkle;
 #[cfg(feature = "executor")]
 pub mod pipeline;
+#[cfg(feature = "cli")]
+mod report;
 mod rules;
 pub mod scheme;
 mod verdict;

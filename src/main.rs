@@ -1,1 +1,5 @@
-fn main() {}
+//! The `phalanx` command; everything is in [`phalanx::cli`].
+
+fn main() -> std::process::ExitCode {
+    phalanx::cli::main()
+}

@@ -10,6 +10,7 @@
 
 mod accounts;
 pub mod assembler;
+mod chain;
 pub mod contracts;
 mod draw;
 mod generator;
@@ -20,7 +21,7 @@ mod sign;
 
 use std::ops::RangeInclusive;
 
-use alloy_consensus::{EthereumTxEnvelope, EthereumTypedTransaction, SignableTransaction, TxEip4844};
+use alloy_consensus::{EthereumTypedTransaction, SignableTransaction};
 use alloy_eips::eip7702::SignedAuthorization;
 use alloy_genesis::Genesis;
 use alloy_primitives::{Address, Signature, U256};
@@ -34,8 +35,10 @@ use draw::Draw;
 use plan::{Planned, PlannedAuthorization, plan_block};
 use sign::{Request, sign_all};
 
+use crate::chain::ethereum::Transaction;
 use crate::scheme::ecdsa::ORDER;
 
+pub use chain::{WorkloadChain, WorkloadChainError};
 pub use mix::{Mix, MixError};
 
 /// The chain id of every workload.
@@ -52,9 +55,6 @@ pub const ACCOUNTS: RangeInclusive<usize> = 8..=131_072;
 
 /// Transactions a thread signs at a time, sharing two inversions.
 const TRANSACTIONS_PER_TASK: usize = 128;
-
-/// A signed transaction.
-type Transaction = EthereumTxEnvelope<TxEip4844>;
 
 /// What a workload is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]

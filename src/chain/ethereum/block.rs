@@ -1,6 +1,6 @@
 //! A block: its header, its body, and whether the two belong together.
 
-use alloy_consensus::Header;
+use alloy_consensus::{Header, Transaction as _};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_rlp::{Decodable, Encodable};
@@ -204,6 +204,13 @@ impl Block {
     #[must_use]
     pub fn id(&self) -> BlockId {
         BlockId { number: self.header.number, hash: self.hash }
+    }
+
+    /// How many signatures it holds: one for each transaction and each EIP-7702 authorization.
+    #[must_use]
+    pub fn signatures(&self) -> usize {
+        let authorizations = |transaction: &Transaction| transaction.authorization_list().map_or(0, <[_]>::len);
+        self.transactions.iter().map(|transaction| 1 + authorizations(transaction)).sum()
     }
 
     /// Compares the body with the header: transactions, ommers and withdrawals; and the claims about hashes with

@@ -1,0 +1,282 @@
+//! `phalanx verify`: signatures, hashes and roots, without executing.
+
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use alloy_hardforks::EthereumHardfork;
+use clap::Args;
+use serde_json::json;
+
+use super::input::{self, Kind, MAX_BLOCK_JSON, MAX_STATE_JSON, Source};
+use super::{Common, Failure, STOP, Status, error_line, print, progress_bar};
+use crate::chain::bitcoin;
+use crate::chain::ethereum::{
+    Block, BlockId, BlockStream, ChainSpec, block_from_json, genesis_from_json, verify_block,
+};
+use crate::report::{count, rate, seconds, table};
+use crate::verifier::Verifier;
+
+/// The most a raw Bitcoin block may take, its length-prefixed form included (BIP 141: 4,000,000 bytes).
+const MAX_BITCOIN_BLOCK: u64 = 4_000_008;
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct VerifyArgs {
+    /// Files and folders, `-` for standard input: RLP chains, JSON blocks, raw Bitcoin blocks; each may be gzipped. Of a
+    /// folder, the files named *.rlp, *.block.json, *.dat and *.raw, with or without .gz
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The genesis.json of the chain that Ethereum blocks are from; by default mainnet
+    #[arg(long, value_name = "FILE")]
+    genesis: Option<PathBuf>,
+    /// Check every Ethereum block as if it were in this fork, e.g. homestead
+    #[arg(long, value_name = "FORK")]
+    fork: Option<EthereumHardfork>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What was found in one file.
+#[derive(Debug, Default)]
+struct FileReport {
+    source: String,
+    kind: &'static str,
+    blocks: u64,
+    transactions: u64,
+    signatures: u64,
+    time: Duration,
+    /// Blocks that are invalid.
+    invalid_blocks: u64,
+    /// Each thing that is wrong, a line each.
+    invalid: Vec<String>,
+    /// What kept the file from being checked to its end.
+    not_checked: Option<String>,
+}
+
+impl FileReport {
+    fn status(&self) -> Status {
+        match (&self.not_checked, self.invalid.is_empty()) {
+            (Some(_), _) => Status::NotChecked,
+            (None, false) => Status::Invalid,
+            (None, true) => Status::Valid,
+        }
+    }
+
+    fn verdict(&self) -> &'static str {
+        match self.status() {
+            Status::Valid => "valid",
+            Status::Invalid => "INVALID",
+            Status::NotChecked => "NOT CHECKED",
+        }
+    }
+}
+
+pub(super) fn verify(args: &VerifyArgs) -> Result<Status, Failure> {
+    let verifier = args.common.verifier()?;
+    let chain = chain(args)?;
+    let mut sources = Vec::new();
+    let mut left_out = 0;
+    for path in &args.paths {
+        if path.is_dir() {
+            let (files, others) = input::block_files(path)?;
+            if files.is_empty() {
+                return Err(Failure::not_checked(format!("{}: no block files in this folder", path.display())));
+            }
+            sources.extend(files.into_iter().map(Source::File));
+            left_out += others;
+        } else {
+            sources.push(Source::new(path));
+        }
+    }
+    let bar = progress_bar(Some(sources.len() as u64), "files");
+    let mut reports = Vec::with_capacity(sources.len());
+    for source in &sources {
+        if STOP.load(Ordering::Relaxed) {
+            break;
+        }
+        let report = verify_source(&verifier, &chain, source);
+        bar.suspend(|| {
+            report.invalid.iter().chain(&report.not_checked).for_each(|line| error_line(line));
+        });
+        reports.push(report);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let stopped = sources.len() - reports.len();
+    print(&if args.common.json { to_json(&reports, left_out, stopped) } else { to_text(&reports, left_out) });
+    if stopped > 0 {
+        error_line(&format!("stopped before {stopped} of {} files", sources.len()));
+        return Ok(Status::NotChecked);
+    }
+    let worst = reports.iter().map(FileReport::status).max().unwrap_or(Status::NotChecked);
+    if reports.len() > 1 && worst > Status::Valid {
+        let failed: Vec<_> = reports
+            .iter()
+            .filter(|report| report.status() > Status::Valid)
+            .map(|report| report.source.as_str())
+            .collect();
+        error_line(&format!("{} of {} files failed: {}", failed.len(), reports.len(), failed.join(", ")));
+    }
+    Ok(worst)
+}
+
+fn chain(args: &VerifyArgs) -> Result<ChainSpec, Failure> {
+    let chain = match &args.genesis {
+        None => ChainSpec::mainnet(),
+        Some(path) => {
+            let at = |error: &dyn std::fmt::Display| Failure::not_checked(format!("{}: {error}", path.display()));
+            let text = input::read_file(path, MAX_STATE_JSON)?;
+            let genesis = genesis_from_json(&text).map_err(|error| at(&error))?;
+            ChainSpec::from_genesis(&genesis).map_err(|error| at(&error))?
+        }
+    };
+    Ok(match args.fork {
+        Some(fork) => chain.frozen_at(fork),
+        None => chain,
+    })
+}
+
+fn verify_source(verifier: &Verifier, chain: &ChainSpec, source: &Source) -> FileReport {
+    let mut report = FileReport { source: source.to_string(), kind: "unknown", ..FileReport::default() };
+    let start = Instant::now();
+    let ended = input::open(source).and_then(|mut reader| match input::kind(source, &mut *reader)? {
+        Kind::EthereumChain => verify_chain(verifier, chain, source, reader, &mut report),
+        Kind::EthereumBlock => {
+            report.kind = "Ethereum block";
+            let text = input::read_all(source, reader, MAX_BLOCK_JSON)?;
+            let block = verifier
+                .cpu_backend()
+                .install(|| block_from_json(&text))
+                .map_err(|error| Failure::not_checked(format!("{source}: {error}")))?;
+            verify_ethereum(verifier, chain, source, block, &mut report)
+        }
+        Kind::BitcoinBlock => {
+            report.kind = "Bitcoin block";
+            let bytes = input::read_all(source, reader, MAX_BITCOIN_BLOCK)?;
+            verify_bitcoin(verifier, source, &bytes, &mut report)
+        }
+    });
+    report.not_checked = ended.err().map(|failure| failure.line);
+    report.time = start.elapsed();
+    report
+}
+
+fn verify_chain(
+    verifier: &Verifier,
+    chain: &ChainSpec,
+    source: &Source,
+    reader: Box<dyn BufRead + Send>,
+    report: &mut FileReport,
+) -> Result<(), Failure> {
+    report.kind = "Ethereum chain";
+    let mut parent: Option<BlockId> = None;
+    for (index, bytes) in BlockStream::new(reader).enumerate() {
+        if STOP.load(Ordering::Relaxed) {
+            return Err(Failure::not_checked(format!("{source}: stopped after {} blocks", report.blocks)));
+        }
+        let bytes = bytes.map_err(|error| Failure::not_checked(format!("{source}: {error}")))?;
+        let block = verifier
+            .cpu_backend()
+            .install(|| Block::decode(&bytes))
+            .map_err(|error| Failure::not_checked(format!("{source}: block {index} of the stream: {error}")))?;
+        let id = block.id();
+        if let Some(parent) = parent.filter(|parent| parent.hash != block.header.parent_hash) {
+            report
+                .invalid
+                .push(format!("{source}: {id}: parentHash: is not the hash of the block before it, {parent}"));
+        }
+        parent = Some(id);
+        verify_ethereum(verifier, chain, source, block, report)?;
+    }
+    Ok(())
+}
+
+fn verify_ethereum(
+    verifier: &Verifier,
+    chain: &ChainSpec,
+    source: &Source,
+    block: Block,
+    report: &mut FileReport,
+) -> Result<(), Failure> {
+    let id = block.id();
+    report.transactions += block.transactions.len() as u64;
+    report.signatures += block.signatures() as u64;
+    report.blocks += 1;
+    let verdict = verify_block(verifier, chain, block)
+        .map_err(|error| Failure::not_checked(format!("{source}: {id}: {error}")))?;
+    if let Err(problems) = verdict {
+        report.invalid_blocks += 1;
+        report.invalid.extend(problems.iter().map(|problem| format!("{source}: {id}: {problem}")));
+    }
+    Ok(())
+}
+
+fn verify_bitcoin(verifier: &Verifier, source: &Source, bytes: &[u8], report: &mut FileReport) -> Result<(), Failure> {
+    let raw = match bytes {
+        [0xf9, 0xbe, 0xb4, 0xd9, length @ ..] if length.len() >= 4 => &length[4..],
+        raw => raw,
+    };
+    let block = bitcoin::Block::decode(raw).map_err(|error| Failure::not_checked(format!("{source}: {error}")))?;
+    report.transactions += block.transactions().len() as u64;
+    report.blocks += 1;
+    let segwit = bitcoin::Segwit::on_mainnet(block.claimed_height().unwrap_or_default());
+    let faults: Vec<_> = verifier.cpu_backend().install(|| block.check(segwit)).faults().collect();
+    report.invalid_blocks += u64::from(!faults.is_empty());
+    report.invalid.extend(faults.iter().map(|fault| format!("{source}: {fault}")));
+    Ok(())
+}
+
+fn to_text(reports: &[FileReport], left_out: usize) -> String {
+    let row = |report: &FileReport| {
+        [
+            report.source.clone(),
+            report.kind.to_owned(),
+            count(report.blocks),
+            count(report.transactions),
+            count(report.signatures),
+            seconds(report.time),
+            report.verdict().to_owned(),
+        ]
+    };
+    let heading = ["file", "holds", "blocks", "transactions", "signatures", "seconds", "verdict"];
+    let mut text = table(heading, reports.iter().map(row));
+    let total = |of: fn(&FileReport) -> u64| reports.iter().map(of).sum::<u64>();
+    let time: Duration = reports.iter().map(|report| report.time).sum();
+    let signatures = total(|report| report.signatures);
+    #[allow(clippy::cast_precision_loss, reason = "a rate is read with three digits")]
+    let per_second = signatures as f64 / time.as_secs_f64().max(f64::MIN_POSITIVE);
+    text += &format!(
+        "\n\n{} blocks, {} of them invalid; {} transactions; {} signatures, {} a second",
+        count(total(|report| report.blocks)),
+        count(total(|report| report.invalid_blocks)),
+        count(total(|report| report.transactions)),
+        count(signatures),
+        rate(per_second)
+    );
+    if left_out > 0 {
+        text += &format!("\n{left_out} files left out, whose names are not those of block files");
+    }
+    text
+}
+
+fn to_json(reports: &[FileReport], left_out: usize, stopped_before: usize) -> String {
+    let files: Vec<_> = reports
+        .iter()
+        .map(|report| {
+            json!({
+                "file": report.source,
+                "kind": report.kind,
+                "blocks": report.blocks,
+                "transactions": report.transactions,
+                "signatures": report.signatures,
+                "seconds": report.time.as_secs_f64(),
+                "verdict": report.verdict().to_lowercase(),
+                "invalid_blocks": report.invalid_blocks,
+                "invalid": report.invalid,
+                "error": report.not_checked,
+            })
+        })
+        .collect();
+    format!("{:#}", json!({ "files": files, "left_out": left_out, "stopped_before": stopped_before }))
+}

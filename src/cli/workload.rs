@@ -1,0 +1,84 @@
+//! The workload that `run` makes for itself and `generate` writes.
+
+use alloy_genesis::Genesis;
+use alloy_primitives::Bytes;
+use clap::Args;
+
+use super::Failure;
+use crate::report::count;
+use crate::verifier::Verifier;
+use crate::workload::{Mix, WorkloadChain, WorkloadConfig};
+
+/// What is generated: the same arguments give the same bytes.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Generated workload")]
+pub(super) struct WorkloadArgs {
+    /// Blocks to generate
+    #[arg(long, value_name = "N", default_value_t = WorkloadConfig::default().blocks)]
+    blocks: u64,
+    /// Transactions in each block
+    #[arg(long, value_name = "N", default_value_t = WorkloadConfig::default().transactions_per_block)]
+    transactions: usize,
+    /// Accounts that send
+    #[arg(long, value_name = "N", default_value_t = WorkloadConfig::default().accounts)]
+    accounts: usize,
+    /// Percent of plain transfers, ERC-20 transfers and AMM swaps
+    #[arg(long, value_name = "A/B/C", default_value_t = WorkloadConfig::default().mix)]
+    mix: Mix,
+    /// What everything random is drawn from
+    #[arg(long, value_name = "N", default_value_t = WorkloadConfig::default().seed)]
+    seed: u64,
+}
+
+impl Default for WorkloadArgs {
+    fn default() -> Self {
+        let WorkloadConfig { seed, blocks, transactions_per_block, accounts, mix } = WorkloadConfig::default();
+        Self { blocks, transactions: transactions_per_block, accounts, mix, seed }
+    }
+}
+
+impl WorkloadArgs {
+    pub(super) fn blocks(&self) -> u64 {
+        self.blocks
+    }
+
+    pub(super) fn describe(&self) -> String {
+        format!(
+            "generated workload: {} blocks of {} transactions, {} accounts, {} % transfers/ERC-20/swaps, seed {}",
+            count(self.blocks),
+            count(self.transactions as u64),
+            count(self.accounts as u64),
+            self.mix,
+            self.seed
+        )
+    }
+
+    pub(super) fn generate(&self) -> Result<Generated, Failure> {
+        let chain = WorkloadChain::new(WorkloadConfig {
+            seed: self.seed,
+            blocks: self.blocks,
+            transactions_per_block: self.transactions,
+            accounts: self.accounts,
+            mix: self.mix,
+        })
+        .map_err(Failure::not_checked)?;
+        Ok(Generated { chain })
+    }
+}
+
+/// A workload being made into a chain.
+pub(super) struct Generated {
+    chain: WorkloadChain,
+}
+
+impl Generated {
+    pub(super) fn genesis(&self) -> &Genesis {
+        self.chain.genesis()
+    }
+
+    /// The next block's RLP, `None` after the last.
+    pub(super) fn next_block(&mut self, verifier: &Verifier) -> Result<Option<Bytes>, Failure> {
+        let block = self.chain.next_block(verifier).transpose().map_err(Failure::not_checked)?;
+        Ok(block.and_then(|block| block.encode()).map(Bytes::from))
+    }
+}
