@@ -1,4 +1,4 @@
-//! ethereum/tests' TransactionTests: for every fork, the sender and hash of a raw transaction, or its rejection.
+//! The `TransactionTests` of ethereum/tests: for every fork, the sender and hash of a raw transaction, or its rejection.
 #![cfg(feature = "ethereum")]
 
 mod common;

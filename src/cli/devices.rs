@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Failure, Status, print};
+use super::{Status, print};
 use crate::report::table;
 
 #[derive(Args, Clone, Copy, Debug)]
@@ -13,7 +13,7 @@ pub(super) struct DevicesArgs {
     json: bool,
 }
 
-pub(super) fn devices(args: &DevicesArgs) -> Result<Status, Failure> {
+pub(super) fn devices(args: DevicesArgs) -> Status {
     let threads = rayon::current_num_threads();
     let features = cpu_features();
     let model = cpu_model().unwrap_or_else(|| std::env::consts::ARCH.to_owned());
@@ -25,7 +25,7 @@ pub(super) fn devices(args: &DevicesArgs) -> Result<Status, Failure> {
         print(&table(["index", "backend", "name", "threads", "features"], [row]));
         print("\nThis version runs on the CPU alone.");
     }
-    Ok(Status::Valid)
+    Status::Valid
 }
 
 /// The processor's name, where the system tells it.

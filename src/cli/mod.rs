@@ -111,7 +111,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Generate(args) => generate::generate(&args),
-        Command::Devices(args) => devices::devices(&args),
+        Command::Devices(args) => Ok(devices::devices(args)),
     };
     match ended {
         Ok(status) => status.into(),

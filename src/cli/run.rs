@@ -29,7 +29,7 @@ pub(super) struct RunArgs {
     /// The chain's genesis.json, as geth takes it
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
-    /// One block as eth_getBlockByNumber gives it with full transactions; may be gzipped
+    /// One block as `eth_getBlockByNumber` gives it with full transactions; may be gzipped
     #[arg(long, value_name = "FILE", requires = "prestate")]
     block: Option<PathBuf>,
     /// The accounts and slots that the block reads, as JSON; may be gzipped
@@ -216,7 +216,9 @@ fn run_block(args: &RunArgs, path: &std::path::Path, verifier: &Verifier) -> Res
     let status = if lines.is_empty() { Status::Valid } else { Status::Invalid };
     // Each on a line of its own; the last with the report.
     let (last, others) = lines.split_last().map_or((None, &[][..]), |(last, others)| (Some(last.clone()), others));
-    others.iter().for_each(|line| super::error_line(line));
+    for line in others {
+        super::error_line(line);
+    }
     // A stage that was not reached has nothing to say.
     let mut stages = [decode, verify, execute, check].map(|meter| meter.report()).to_vec();
     stages.retain(|stage| stage.busy > Duration::ZERO);

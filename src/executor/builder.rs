@@ -9,7 +9,9 @@ use alloy_primitives::{Address, B256, Bytes};
 use super::ledger::Ledger;
 use super::{ExecutionError, Executor};
 use crate::chain::ethereum::header::{self, HeaderError};
-use crate::chain::ethereum::{Block, Ommers, Rejection, Transaction, VerifiedBlock, verify_transactions};
+use crate::chain::ethereum::{
+    Block, Ommers, Rejection, Transaction, VerifiedBlock, VerifiedTransaction, verify_transactions,
+};
 use crate::error::Error;
 use crate::merkle;
 use crate::verifier::Verifier;
@@ -53,7 +55,7 @@ pub enum BuildError {
 }
 
 impl Ledger {
-    /// Builds the next, proof-of-stake block from transactions, executes it to fill in its header, and makes it the head.
+    /// Verifies transactions and builds the next block from them, as [`build_verified`](Self::build_verified) does.
     pub fn build(
         &mut self,
         verifier: &Verifier,
@@ -61,16 +63,30 @@ impl Ledger {
         attributes: BlockAttributes,
         transactions: Vec<Transaction>,
     ) -> Result<Block, BuildError> {
+        let number = self.head().number.saturating_add(1);
+        let forks = self.chain().at_block(number, attributes.timestamp, true);
+        let verified = verify_transactions(verifier, &forks, transactions.into_iter().map(Ok).collect())?;
+        match verified.rejected.into_iter().next() {
+            Some((index, rejection)) => Err(BuildError::Rejected { index, rejection }),
+            None => self.build_verified(executor, attributes, verified.transactions),
+        }
+    }
+
+    /// Builds the next, proof-of-stake block from verified transactions, executes it to fill in its header, and makes it
+    /// the head.
+    pub fn build_verified(
+        &mut self,
+        executor: &dyn Executor,
+        attributes: BlockAttributes,
+        verified: Vec<VerifiedTransaction>,
+    ) -> Result<Block, BuildError> {
+        let transactions: Vec<_> = verified.iter().map(|verified| verified.transaction().clone()).collect();
         let envelopes: Vec<Bytes> = transactions.iter().map(|transaction| transaction.encoded_2718().into()).collect();
         let draft = self.draft(&attributes)?;
         let forks = self.chain().at(&draft);
-        let verified = verify_transactions(verifier, &forks, transactions.iter().cloned().map(Ok).collect())?;
-        if let Some((index, rejection)) = verified.rejected.into_iter().next() {
-            return Err(BuildError::Rejected { index, rejection });
-        }
         let withdrawals = forks.has(Fork::Shanghai).then_some(attributes.withdrawals);
         let (cancun, prague) = (forks.has(Fork::Cancun), forks.has(Fork::Prague));
-        let block = VerifiedBlock::build(draft, verified.transactions, withdrawals.clone());
+        let block = VerifiedBlock::build(draft, verified, withdrawals.clone());
         let outcome = executor.execute(self.chain(), &block, self.state())?;
         let header = Header {
             transactions_root: merkle::ethereum::ordered_root(&envelopes),

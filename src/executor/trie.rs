@@ -1,41 +1,31 @@
 //! A Merkle Patricia trie over hashed keys that remembers what did not change.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::collections::{BTreeMap, HashMap};
 
-use alloy_primitives::{B256, U256};
-use alloy_trie::{EMPTY_ROOT_HASH, HashBuilder, Nibbles};
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
-
-/// Nibbles of a key that choose its bucket.
-const BUCKET_NIBBLES: usize = 3;
-
-/// Keys below which buckets do not pay: the whole trie is hashed anew.
-const MIN_BUCKETED_KEYS: usize = 512;
+use alloy_primitives::{B256, U256, keccak256};
+use alloy_trie::nodes::{BranchNodeRef, ExtensionNodeRef, LeafNodeRef, RlpNode};
+use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieMask};
 
 /// Values by hashed key, and the root over them.
 ///
-/// The keys are cut into 4,096 buckets by their first three nibbles. The node that holds a bucket's keys, a branch at
-/// the nibbles they share, is remembered until one of them changes; alloy's hash builder puts the buckets together.
-/// Keys are Keccak digests, so they share few nibbles, and the branch's own encoding is always longer than a hash.
+/// The values are kept in order, and with them the reference to each branch node, by the branch's path, until a key below
+/// it changes; so a root costs the branches above what changed. The nodes' encoding is alloy's. It works on one thread:
+/// while blocks are imported, the others have signatures to check.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trie {
     values: BTreeMap<B256, Vec<u8>>,
-    /// The branch over each bucket of two keys or more, as long as it is right.
-    branches: BTreeMap<u16, Branch>,
-}
-
-/// The branch node that a bucket's keys hang from.
-#[derive(Clone, Debug)]
-struct Branch {
-    path: Nibbles,
-    hash: B256,
+    branches: HashMap<Nibbles, RlpNode>,
+    /// The longest path in `branches`.
+    deepest: usize,
 }
 
 impl Trie {
     /// Sets or, with `None`, removes the RLP-encoded value of a key.
     pub(super) fn set(&mut self, key: B256, value: Option<Vec<u8>>) {
-        self.branches.remove(&bucket_of(&key));
+        let path = Nibbles::unpack(key);
+        for length in 0..=self.deepest {
+            self.branches.remove(&path.slice(..length));
+        }
         match value {
             Some(value) => self.values.insert(key, value),
             None => self.values.remove(&key),
@@ -44,74 +34,71 @@ impl Trie {
 
     /// The trie's root.
     pub(super) fn root(&mut self) -> B256 {
-        if self.values.is_empty() {
-            return EMPTY_ROOT_HASH;
+        let mut encoded = Vec::new();
+        match self.node(&Nibbles::default(), &mut encoded) {
+            None => EMPTY_ROOT_HASH,
+            // A node shorter than a hash stands for itself, but for the root.
+            Some(root) => root.as_hash().unwrap_or_else(|| keccak256(root.as_slice())),
         }
-        let mut builder = HashBuilder::default();
-        if self.values.len() < MIN_BUCKETED_KEYS {
-            for (key, value) in &self.values {
-                builder.add_leaf(Nibbles::unpack(key), value);
+    }
+
+    /// The reference to the node at `path`, `None` if there is no key below it. `encoded` is room to encode nodes in.
+    fn node(&mut self, path: &Nibbles, encoded: &mut Vec<u8>) -> Option<RlpNode> {
+        let mut below = self.values.range(first_key(path)..=last_key(path));
+        let (first, value) = below.next()?;
+        let first = Nibbles::unpack(first);
+        let Some((last, _)) = below.next_back() else {
+            encoded.clear();
+            return Some(LeafNodeRef::new(&first.slice(path.len()..), value).rlp(encoded));
+        };
+        let fork = first.slice(..first.common_prefix_length(&Nibbles::unpack(last)));
+        let branch = match self.branches.get(&fork) {
+            Some(branch) => branch.clone(),
+            None => self.branch(&fork, encoded),
+        };
+        if fork.len() == path.len() {
+            return Some(branch);
+        }
+        encoded.clear();
+        Some(ExtensionNodeRef::new(&fork.slice(path.len()..), branch.as_slice()).rlp(encoded))
+    }
+
+    /// Encodes and remembers the branch node at `path`, below which keys differ in their next nibble.
+    fn branch(&mut self, path: &Nibbles, encoded: &mut Vec<u8>) -> RlpNode {
+        let mut children = Vec::with_capacity(16);
+        let mut mask = TrieMask::default();
+        for nibble in 0..16 {
+            let mut child = *path;
+            child.push(nibble);
+            if let Some(node) = self.node(&child, encoded) {
+                children.push(node);
+                mask.set_bit(nibble);
             }
-            return builder.root();
         }
-        self.hash_changed_buckets();
-        let mut after = Bound::Unbounded;
-        while let Some((key, value)) = self.values.range((after, Bound::Unbounded)).next() {
-            let bucket = bucket_of(key);
-            match self.branches.get(&bucket) {
-                Some(branch) => {
-                    builder.add_branch(branch.path, branch.hash, false);
-                    after = Bound::Excluded(last_key(bucket));
-                }
-                None => {
-                    builder.add_leaf(Nibbles::unpack(key), value);
-                    after = Bound::Excluded(*key);
-                }
-            }
-        }
-        builder.root()
-    }
-
-    fn hash_changed_buckets(&mut self) {
-        let missing: Vec<u16> =
-            (0..1 << (4 * BUCKET_NIBBLES)).filter(|bucket| !self.branches.contains_key(bucket)).collect();
-        let hashed: Vec<_> = missing
-            .into_par_iter()
-            .filter_map(|bucket| self.hash_bucket(bucket).map(|branch| (bucket, branch)))
-            .collect();
-        self.branches.extend(hashed);
-    }
-
-    /// The branch over a bucket, `None` if it has fewer than two keys.
-    fn hash_bucket(&self, bucket: u16) -> Option<Branch> {
-        let keys = || self.values.range(first_key(bucket)..=last_key(bucket));
-        let (first, last) = (keys().next()?.0, keys().next_back()?.0);
-        if first == last {
-            return None;
-        }
-        let path = Nibbles::unpack(first);
-        let shared = path.common_prefix_length(&Nibbles::unpack(last));
-        let mut builder = HashBuilder::default();
-        for (key, value) in keys() {
-            builder.add_leaf(Nibbles::unpack(key).slice(shared..), value);
-        }
-        Some(Branch { path: path.slice(..shared), hash: builder.root() })
+        encoded.clear();
+        let branch = BranchNodeRef::new(&children, mask).rlp(encoded);
+        self.deepest = self.deepest.max(path.len());
+        self.branches.insert(*path, branch.clone());
+        branch
     }
 }
 
-fn bucket_of(key: &B256) -> u16 {
-    u16::from(key[0]) << 4 | u16::from(key[1] >> 4)
+/// The smallest key below a path.
+fn first_key(path: &Nibbles) -> B256 {
+    key_below(path, 0)
 }
 
-fn first_key(bucket: u16) -> B256 {
-    let mut key = B256::ZERO;
-    key[..2].copy_from_slice(&(bucket << 4).to_be_bytes());
-    key
+/// The largest key below a path.
+fn last_key(path: &Nibbles) -> B256 {
+    key_below(path, 0xff)
 }
 
-fn last_key(bucket: u16) -> B256 {
-    let mut key = B256::repeat_byte(0xff);
-    key[..2].copy_from_slice(&(bucket << 4 | 0xf).to_be_bytes());
+fn key_below(path: &Nibbles, filling: u8) -> B256 {
+    let mut key = B256::repeat_byte(filling);
+    for (index, nibble) in path.iter().enumerate() {
+        let byte = &mut key[index / 2];
+        *byte = if index % 2 == 0 { nibble << 4 | filling & 0xf } else { *byte & 0xf0 | nibble };
+    }
     key
 }
 
@@ -123,7 +110,7 @@ pub(super) fn storage_value(value: U256) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::keccak256;
+    use alloy_trie::HashBuilder;
 
     fn plain_root(values: &BTreeMap<B256, Vec<u8>>) -> B256 {
         let mut builder = HashBuilder::default();
@@ -132,11 +119,11 @@ mod tests {
     }
 
     #[test]
-    fn remembered_buckets_give_the_root_of_the_plain_builder() {
+    fn remembered_branches_give_the_root_of_the_plain_builder() {
         let mut trie = Trie::default();
         assert_eq!(trie.root(), EMPTY_ROOT_HASH);
         let mut checked = 0;
-        // Values short and long, sizes below, at and above the limit for buckets; then changes and removals.
+        // Values short and long, then changes and removals.
         for step in 0..12_000_u64 {
             let key = keccak256((step % 9_000).to_be_bytes());
             let value = if step % 7 == 3 { None } else { storage_value(U256::from(step + 1) << (step % 200)) };

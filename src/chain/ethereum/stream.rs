@@ -148,9 +148,9 @@ mod tests {
         }
         let huge = error(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
         assert!(huge.contains("more than a block may have"), "{huge}");
-        let limit = (MAX_BLOCK_BYTES as u32).to_be_bytes();
+        let limit = u32::try_from(MAX_BLOCK_BYTES).unwrap().to_be_bytes();
         assert!(error(&[&[0xfb][..], &limit].concat()).contains("more than a block may have"));
-        let below = (MAX_BLOCK_BYTES as u32 - 5).to_be_bytes();
+        let below = u32::try_from(MAX_BLOCK_BYTES - 5).unwrap().to_be_bytes();
         assert!(error(&[&[0xfb][..], &below].concat()).contains("ends within"));
     }
 }
