@@ -74,11 +74,8 @@ fn every_fork_result() {
                     let hash: B256 = expected["hash"].as_str().unwrap().parse().unwrap();
                     (sender, hash)
                 });
-                if expected.is_some() {
-                    accepted += 1
-                } else {
-                    rejected += 1
-                }
+                accepted += usize::from(expected.is_some());
+                rejected += usize::from(expected.is_none());
                 if found != expected {
                     wrong.push(format!("{name}, {fork_name}: {found:?}, {:?}", batch.rejected.first()));
                 }

@@ -114,7 +114,9 @@ mod tests {
 
     fn plain_root(values: &BTreeMap<B256, Vec<u8>>) -> B256 {
         let mut builder = HashBuilder::default();
-        values.iter().for_each(|(key, value)| builder.add_leaf(Nibbles::unpack(key), value));
+        for (key, value) in values {
+            builder.add_leaf(Nibbles::unpack(key), value);
+        }
         builder.root()
     }
 

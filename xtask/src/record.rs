@@ -1,0 +1,90 @@
+//! `cargo xtask record`: what the benches measure on this machine, as a file that documents can cite.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::process::{cargo, output, run};
+
+/// Where criterion leaves what it measured.
+const MEASURED: &str = "target/criterion";
+
+pub(crate) fn record() -> Result<(), String> {
+    // What an earlier run left must not pass for this one's.
+    if Path::new(MEASURED).exists() {
+        fs::remove_dir_all(MEASURED).map_err(|error| format!("{MEASURED}: {error}"))?;
+    }
+    run(cargo().args(["bench", "--package", "phalanx"]))?;
+    let mut rows = Vec::new();
+    for folder in measurements(Path::new(MEASURED)) {
+        rows.push(row(&folder).ok_or_else(|| format!("{}: not criterion's files", folder.display()))?);
+    }
+    rows.sort();
+    let machine = machine();
+    let date = output("date", &["-u", "+%Y-%m-%d"]).ok_or("no date")?;
+    let file = PathBuf::from(format!("benches/record/{}/{date}.csv", slug(&machine)));
+    let commit = output("git", &["rev-parse", "--short", "HEAD"]).unwrap_or_default();
+    let compiler = output("rustc", &["--version"]).unwrap_or_default();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut text = format!(
+        "# machine: {machine}, {threads} cores; commit: {commit}; {compiler}; command: cargo xtask record\n\
+         # median_ns and the bounds of its 95 % confidence interval are for one element\n\
+         group,case,elements,median_ns,lower_ns,upper_ns,per_second\n"
+    );
+    for row in rows {
+        let _ = writeln!(text, "{row}");
+    }
+    let folder = file.parent().ok_or("no folder")?;
+    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+    println!("wrote {}", file.display());
+    Ok(())
+}
+
+/// The folders that hold one measurement each.
+fn measurements(folder: &Path) -> Vec<PathBuf> {
+    if folder.join("new/benchmark.json").exists() {
+        return vec![folder.join("new")];
+    }
+    let entries = folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| path.is_dir()).flat_map(|path| measurements(&path)).collect()
+}
+
+#[allow(clippy::cast_precision_loss, reason = "far fewer than 2^53 elements")]
+fn row(folder: &Path) -> Option<String> {
+    let read = |name: &str| -> Option<Value> { serde_json::from_slice(&fs::read(folder.join(name)).ok()?).ok() };
+    let (benchmark, estimates) = (read("benchmark.json")?, read("estimates.json")?);
+    let group = benchmark["group_id"].as_str()?;
+    let case = benchmark["function_id"].as_str().unwrap_or_default();
+    let elements = benchmark["throughput"]["Elements"].as_u64().unwrap_or(1);
+    let per_element = |value: &Value| value.as_f64().map(|nanoseconds| nanoseconds / elements as f64);
+    let median = &estimates["median"];
+    let [middle, lower, upper] = [
+        per_element(&median["point_estimate"])?,
+        per_element(&median["confidence_interval"]["lower_bound"])?,
+        per_element(&median["confidence_interval"]["upper_bound"])?,
+    ];
+    Some(format!("{group},{case},{elements},{middle:.1},{lower:.1},{upper:.1},{:.0}", 1e9 / middle))
+}
+
+/// The processor's name.
+fn machine() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        let line = info.lines().find(|line| line.split(':').next().is_some_and(|key| key.trim() == name))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    let name = field("model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    // Some virtual machines hide the model's number from its name.
+    match (field("cpu family"), field("model")) {
+        (Some(family), Some(model)) => format!("{name} family {family} model {model}"),
+        _ => name,
+    }
+}
+
+fn slug(name: &str) -> String {
+    let words: Vec<_> = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    words.join("-").to_lowercase()
+}
