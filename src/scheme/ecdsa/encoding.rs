@@ -1,6 +1,6 @@
 //! How keys and signatures arrive as bytes.
 
-use super::{HALF_ORDER, ORDER};
+use super::{HALF_ORDER, ORDER, PRIME};
 use crate::rules::Rules;
 use crate::verdict::Reason;
 
@@ -109,6 +109,18 @@ impl KeyBytes {
             }
             _ => Err(Reason::KeyEncoding),
         }
+    }
+
+    /// Checks what needs no curve arithmetic: the prefix, and that each coordinate is below p. Every backend makes it
+    /// first, since a key need not come from [`KeyBytes::parse`].
+    pub fn check(&self) -> Result<(), Reason> {
+        let coordinates = match self {
+            Self::Compressed([2 | 3, x @ ..]) => &x[..],
+            Self::Compressed(_) => return Err(Reason::KeyEncoding),
+            Self::Uncompressed(xy) => xy,
+        };
+        let below_prime = coordinates.chunks(32).all(|coordinate| coordinate < &PRIME[..]);
+        if below_prime { Ok(()) } else { Err(Reason::KeyEncoding) }
     }
 
     /// A key that is no point: x = y = 0.
