@@ -70,7 +70,7 @@ fn r_and_s_at_the_limits_of_their_range() {
 #[test]
 fn digests_at_and_above_the_order() {
     let digests = [small(0), small(1), subtract(ORDER, small(1)), ORDER, add(ORDER, small(1)), PRIME, LARGEST];
-    let secret = reduced(small(0xC0FFEE));
+    let secret = reduced(small(0xC0_FFEE));
     let key = times_generator(secret).expect("not at infinity");
     let (mut recoveries, mut verifications) = (Vec::new(), Vec::new());
     for digest in digests {
@@ -345,10 +345,10 @@ fn hybrid_keys_are_for_bitcoin_blocks_only() {
 fn of_several_defects_the_first_is_reported() {
     // Each value with the reason it is wrong for, if it is.
     let ids = [(0, None), (2, None), (4, Some(Reason::RecoveryId)), (255, Some(Reason::RecoveryId))];
-    let not_on_curve = (1..).map(small).find(|x| lift(*x, false).is_none()).expect("about half of them");
+    let not_on_curve = (1..100).map(small).find(|x| lift(*x, false).is_none()).expect("about half of them");
     let too_large_not_on_curve = {
-        let candidates = (0..).map(|i| add(PRIME_MINUS_ORDER, small(i)));
-        candidates.into_iter().find(|x| lift(*x, false).is_none()).expect("about half of them")
+        let mut candidates = (0..100).map(|above| add(PRIME_MINUS_ORDER, small(above)));
+        candidates.find(|x| lift(*x, false).is_none()).expect("about half of them")
     };
     let rs = [
         (curve::x(&AffinePoint::GENERATOR), None),

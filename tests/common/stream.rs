@@ -10,7 +10,12 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(crate) fn new(seed: &'static str) -> Self {
-        Self { seed, counter: 0 }
+        Self::at(seed, 0)
+    }
+
+    /// The `index`th of many streams with one seed, for values that are drawn in parallel.
+    pub(crate) fn at(seed: &'static str, index: u32) -> Self {
+        Self { seed, counter: u64::from(index) << 32 }
     }
 
     /// 32 bytes, uniform.
