@@ -429,15 +429,12 @@ fn rejected_items_answer_with_their_parsers_reason() {
     }
 }
 
-/// Scalars whose multiples of the generator meet: small ones, their negatives and halves, and those times the cube roots
-/// of one, on which the endomorphism acts, and at the limits of what it splits.
+/// Scalars whose multiples of the generator meet: small ones and their negatives, the cube roots of one, with which the
+/// endomorphism multiplies, and a random one times them.
 fn awkward_scalars() -> Vec<Scalar> {
     // (-1 + sqrt(-3)) / 2, a cube root of one modulo n; GLV writes scalars as k1 + k2 lambda.
-    let lambda: Scalar = {
-        let lambda =
-            hex::decode("5363ad4cc05c30e0a5261c028812645a122e22ea20816678df02967c1b23bd72").expect("hexadecimal");
-        reduced(lambda.try_into().expect("32 bytes"))
-    };
+    let lambda = "5363ad4cc05c30e0a5261c028812645a122e22ea20816678df02967c1b23bd72";
+    let lambda = reduced(hex::decode(lambda).expect("hexadecimal").try_into().expect("32 bytes"));
     assert_eq!(lambda * lambda * lambda, Scalar::ONE);
     let half = reduced(HALF_ORDER);
     let mut scalars = vec![Scalar::ZERO];

@@ -4,6 +4,7 @@
 pub(crate) mod curve;
 pub(crate) mod oracle;
 pub(crate) mod stream;
+pub(crate) mod vectors;
 
 use std::path::{Path, PathBuf};
 
