@@ -4,7 +4,8 @@
 ///
 /// The discriminants are stable and shared with every backend: 0 stands for a lane nobody has written and 1
 /// for a valid one, so neither is a reason. The checks run in the order of the variants, and the first
-/// that fails names the reason, on every backend.
+/// that fails names the reason, on every backend. Parsing comes before all of them: an item that was rejected
+/// there has its parser's reason, whatever else is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 #[non_exhaustive]

@@ -20,7 +20,7 @@ impl Verifier {
         Self::default()
     }
 
-    /// A verifier on a pool of its own.
+    /// A verifier on a pool of its own; zero threads means one for each core.
     pub fn with_threads(threads: usize) -> Result<Self, Error> {
         Ok(Self { cpu: CpuBackend::with_threads(threads)? })
     }

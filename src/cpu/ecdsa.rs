@@ -1,7 +1,7 @@
 //! ECDSA over secp256k1, one item at a time, on k256's arithmetic.
 //!
-//! k256's own ECDSA is not used: it verifies what it recovers a second time, and accepts or rejects encodings by
-//! its own rules. Signatures are public, so the variable-time forms are right.
+//! k256's own ECDSA is not used: it accepts or rejects by rules of its own (a high s never passes it) and does not say
+//! why. Signatures are public, so the variable-time forms are right.
 
 use k256::elliptic_curve::ff::PrimeField;
 use k256::elliptic_curve::ops::{LinearCombination, Reduce};
@@ -62,34 +62,18 @@ pub(super) fn verify(item: &VerifyItem) -> Result<(), Reason> {
 }
 
 fn decode_key(key: &KeyBytes) -> Result<AffinePoint, Reason> {
-    let (x, encoded) = match key {
-        KeyBytes::Compressed(bytes) => (&bytes[1..], Sec1Point::<Secp256k1>::from_bytes(bytes)),
+    key.check()?;
+    let encoded = match key {
+        KeyBytes::Compressed(bytes) => Sec1Point::<Secp256k1>::from_bytes(bytes),
         KeyBytes::Uncompressed(xy) => {
-            if xy[32..] >= PRIME[..] {
-                return Err(Reason::KeyEncoding);
-            }
-            let (x, y) = xy.split_at(32);
             let mut bytes = [4; 65];
-            bytes[1..33].copy_from_slice(x);
-            bytes[33..].copy_from_slice(y);
-            (x, Sec1Point::<Secp256k1>::from_bytes(bytes))
+            bytes[1..].copy_from_slice(xy);
+            Sec1Point::<Secp256k1>::from_bytes(bytes)
         }
     };
-    if x >= &PRIME[..] {
-        return Err(Reason::KeyEncoding);
-    }
     let encoded = encoded.map_err(|_| Reason::KeyEncoding)?;
     Option::from(AffinePoint::from_sec1_point(&encoded)).ok_or(Reason::KeyNotOnCurve)
 }
-
-/// The field prime p, big-endian.
-const PRIME: [u8; 32] = {
-    let mut prime = [0xff; 32];
-    prime[27] = 0xfe;
-    prime[30] = 0xfc;
-    prime[31] = 0x2f;
-    prime
-};
 
 /// r and s of a checked signature.
 fn scalars(signature: &SignatureBytes) -> Result<(Scalar, Scalar), Reason> {

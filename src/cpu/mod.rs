@@ -30,7 +30,7 @@ pub struct CpuBackend {
 }
 
 impl CpuBackend {
-    /// A backend with a pool of its own.
+    /// A backend with a pool of its own; zero threads means one for each core.
     pub fn with_threads(threads: usize) -> Result<Self, Error> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)

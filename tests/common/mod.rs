@@ -1,7 +1,15 @@
 //! What the tests share.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+pub(crate) mod curve;
+pub(crate) mod oracle;
+pub(crate) mod stream;
+pub(crate) mod vectors;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use phalanx::Verifier;
 
 /// The folder `sub` of the public test data that the project does not ship.
 ///
@@ -20,4 +28,10 @@ pub(crate) fn test_data(sub: &str) -> Option<PathBuf> {
     // Not `eprintln!`, which a passing test keeps to itself.
     let _ = writeln!(std::io::stderr(), "SKIPPED {name}: no test data at {}", folder.display());
     None
+}
+
+/// Every backend, by name. What a test promises it promises of each of them.
+pub(crate) fn backends() -> Vec<(&'static str, Verifier)> {
+    let threads = |threads| Verifier::with_threads(threads).expect("a thread pool starts");
+    vec![("cpu", Verifier::cpu()), ("cpu, 1 thread", threads(1)), ("cpu, 3 threads", threads(3))]
 }

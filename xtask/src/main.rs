@@ -3,6 +3,7 @@
 mod process;
 mod record;
 mod test;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -11,7 +12,8 @@ usage: cargo xtask <chore>
 
 chores:
   test [ARGS]  run every test, after making sure that there is a Vulkan driver to run on; ARGS go to `cargo test`
-  record       run every bench and write what it measured to benches/record/<machine>/<date>.csv";
+  record       run every bench and write what it measured to benches/record/<machine>/<date>.csv
+  vectors      write the vectors under fixtures/ anew, from their generator";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
     let done = match arguments.next().as_deref() {
         Some("test") => test::test(&arguments.collect::<Vec<_>>()),
         Some("record") => record::record(),
+        Some("vectors") => vectors::vectors(),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -1,6 +1,6 @@
 //! How keys and signatures arrive as bytes.
 
-use super::{HALF_ORDER, ORDER};
+use super::{HALF_ORDER, ORDER, PRIME};
 use crate::rules::Rules;
 use crate::verdict::Reason;
 
@@ -45,7 +45,8 @@ impl SignatureBytes {
 
     /// Parses strict DER (X.690; for Bitcoin, BIP 66): minimal lengths, minimal non-negative integers, no
     /// byte more. An integer of more than 256 bits is well encoded and out of range, which is what it is
-    /// then reported as.
+    /// then reported as; BIP 66 cuts the encoding off at 72 bytes, so for the longest of them it has another
+    /// reason and the same verdict.
     pub fn from_der(bytes: &[u8]) -> Result<Self, Reason> {
         let mut rest = bytes;
         let sequence = der_element(&mut rest, 0x30)?;
@@ -63,7 +64,7 @@ impl SignatureBytes {
 
     /// Parses DER as leniently as Bitcoin did before BIP 66 and still must for blocks of that time: over-long
     /// lengths, padded, unpadded or negative integers (taken as unsigned), bytes that follow. An integer of more than
-    /// 256 bits makes both zero, as Bitcoin's parser does, so that the signature is invalid and not malformed.
+    /// 256 bits is reported as out of range; Bitcoin's parser makes both zero, which is as invalid and not malformed.
     ///
     /// The grammar is that of `ecdsa_signature_parse_der_lax` in libsecp256k1's contrib folder.
     pub fn from_der_lax(bytes: &[u8]) -> Result<Self, Reason> {
@@ -78,14 +79,11 @@ impl SignatureBytes {
         }
         let r = lax_integer(&mut rest)?;
         let s = lax_integer(&mut rest)?;
-        Ok(match (fits_256_bits(r), fits_256_bits(s)) {
-            (true, true) => Self { r: to_256_bits(r), s: to_256_bits(s) },
-            _ => Self { r: [0; 32], s: [0; 32] },
-        })
+        Ok(Self { r: to_256_bits(r), s: to_256_bits(s) })
     }
 }
 
-/// A public key as received, of a well-formed length and prefix; whether it is a point is checked later.
+/// A public key as received; whether it is a point is checked later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyBytes {
     /// A prefix of 2 (even y) or 3 (odd y), and x.
@@ -111,6 +109,18 @@ impl KeyBytes {
         }
     }
 
+    /// Checks what needs no curve arithmetic: the prefix, and that each coordinate is below p. Every backend makes it
+    /// first, since a key need not come from [`KeyBytes::parse`].
+    pub fn check(&self) -> Result<(), Reason> {
+        let coordinates = match self {
+            Self::Compressed([2 | 3, x @ ..]) => &x[..],
+            Self::Compressed(_) => return Err(Reason::KeyEncoding),
+            Self::Uncompressed(xy) => xy,
+        };
+        let below_prime = coordinates.chunks(32).all(|coordinate| coordinate < &PRIME[..]);
+        if below_prime { Ok(()) } else { Err(Reason::KeyEncoding) }
+    }
+
     /// A key that is no point: x = y = 0.
     pub(super) const fn placeholder() -> Self {
         Self::Uncompressed([0; 64])
@@ -134,15 +144,15 @@ fn der_element<'a>(rest: &mut &'a [u8], tag: u8) -> Result<&'a [u8], Reason> {
     }
     let length = match take_byte(rest)? {
         short @ 0..=0x7f => usize::from(short),
-        // The long form is minimal only from 128 bytes on; two length bytes hold more than any input here.
-        0x81 => match take_byte(rest)? {
-            0..=0x7f => return Err(Reason::SignatureEncoding),
-            long => usize::from(long),
-        },
-        0x82 => match (take_byte(rest)?, take_byte(rest)?) {
-            (0, _) => return Err(Reason::SignatureEncoding),
-            (high, low) => usize::from(high) << 8 | usize::from(low),
-        },
+        // "The definite form of length encoding shall be used, encoded in the minimum number of octets" (X.690, 10.1).
+        long @ 0x81..=0x84 => {
+            let bytes = take(rest, usize::from(long & 0x7f))?;
+            let length = bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+            if bytes[0] == 0 || length < 0x80 {
+                return Err(Reason::SignatureEncoding);
+            }
+            length
+        }
         _ => return Err(Reason::SignatureEncoding),
     };
     take(rest, length)
@@ -179,13 +189,9 @@ fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
     &bytes[zeros..]
 }
 
-fn fits_256_bits(integer: &[u8]) -> bool {
-    without_leading_zeros(integer).len() <= 32
-}
-
-/// The integer in 32 bytes, or the largest 256-bit value (which is out of range) where it does not fit.
+/// An integer without leading zeros in 32 bytes; in place of one that does not fit, the largest 256-bit value, which is
+/// out of range.
 fn to_256_bits(integer: &[u8]) -> [u8; 32] {
-    let integer = without_leading_zeros(integer);
     let mut bytes = [0xff; 32];
     if let Some(padding) = 32usize.checked_sub(integer.len()) {
         bytes[..padding].fill(0);
@@ -223,6 +229,28 @@ mod tests {
     }
 
     #[test]
+    fn strict_der_reads_lengths_of_any_size() {
+        let element = |tag: u8, length: &[u8], content: &[u8]| [&[tag], length, content].concat();
+        for (r_length, sequence_length) in [
+            (vec![0x81, 0x80], vec![0x81, 0x86]),
+            (vec![0x82, 1, 0], vec![0x82, 1, 7]),
+            (vec![0x83, 1, 0x11, 0x70], vec![0x83, 1, 0x11, 0x78]),
+        ] {
+            let r = vec![1; r_length[1..].iter().fold(0, |length, byte| length << 8 | usize::from(*byte))];
+            let body = [element(2, &r_length, &r), element(2, &[1], &[1])].concat();
+            let parsed = SignatureBytes::from_der(&element(0x30, &sequence_length, &body)).unwrap();
+            assert_eq!(parsed.check(Rules::Sec1), Err(Reason::ROutOfRange));
+            let padded = [&[sequence_length[0] + 1, 0], &sequence_length[1..]].concat();
+            let padded = SignatureBytes::from_der(&element(0x30, &padded, &body));
+            assert_eq!(padded, Err(Reason::SignatureEncoding));
+        }
+        for length in [&[0x81, 6][..], &[0x80], &[0x85, 0, 0, 0, 0, 6], &[0xff], &[0x84, 0xff, 0xff, 0xff, 0xff]] {
+            let parsed = SignatureBytes::from_der(&element(0x30, length, &[2, 1, 1, 2, 1, 1]));
+            assert_eq!(parsed, Err(Reason::SignatureEncoding), "{length:02x?}");
+        }
+    }
+
+    #[test]
     fn lax_der_takes_what_old_blocks_hold() {
         let expected = SignatureBytes::from_der(&sized(&[1], &[2])).unwrap();
         let forms: [&[u8]; 5] = [
@@ -240,7 +268,7 @@ mod tests {
         let negative = SignatureBytes::from_der_lax(&sized(&[0xff], &[1])).unwrap();
         assert_eq!(negative.r[31], 0xff);
         let overflow = SignatureBytes::from_der_lax(&sized(&[1; 33], &[1])).unwrap();
-        assert_eq!(overflow.check(Rules::BitcoinConsensus), Err(Reason::RIsZero));
+        assert_eq!(overflow.check(Rules::BitcoinConsensus), Err(Reason::ROutOfRange));
         for end in 0..8 {
             assert_eq!(SignatureBytes::from_der_lax(&forms[0][..end]), Err(Reason::SignatureEncoding));
         }
