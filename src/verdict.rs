@@ -3,8 +3,8 @@
 /// Why an item is invalid.
 ///
 /// The discriminants are stable and shared with every backend: 0 stands for a lane nobody has written and 1
-/// for a valid one, so neither is a reason. The checks run in the order of the variants, and the first
-/// that fails names the reason, on every backend. Parsing comes before all of them: an item that was rejected
+/// for a valid one, so neither is a reason. The checks run in the order of the variants, those that
+/// need no curve arithmetic first, and the first that fails names the reason, on every backend. Parsing comes before all of them: an item that was rejected
 /// there has its parser's reason, whatever else is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -12,24 +12,24 @@
 pub enum Reason {
     /// The public key's bytes are no encoding of a point: a wrong length or prefix, or a coordinate of at least p.
     KeyEncoding = 2,
-    /// The public key's bytes name no point of the curve.
-    KeyNotOnCurve = 3,
     /// The signature's bytes do not have the required encoding (DER, or the fixed-length form).
-    SignatureEncoding = 4,
+    SignatureEncoding = 3,
     /// The recovery id is larger than the rules allow.
-    RecoveryId = 5,
+    RecoveryId = 4,
     /// r is zero.
-    RIsZero = 6,
+    RIsZero = 5,
     /// r is at least the group order n.
-    ROutOfRange = 7,
+    ROutOfRange = 6,
     /// s is zero.
-    SIsZero = 8,
+    SIsZero = 7,
     /// s is at least the group order n.
-    SOutOfRange = 9,
+    SOutOfRange = 8,
     /// s is above n / 2 under rules that forbid it (EIP-2, BIP-62).
-    HighS = 10,
+    HighS = 9,
     /// The recovery id asks for R.x = r + n, which is not below p.
-    RPlusNOutOfRange = 11,
+    RPlusNOutOfRange = 10,
+    /// The public key's bytes name no point of the curve.
+    KeyNotOnCurve = 11,
     /// No point of the curve has the x coordinate that the signature names.
     RNotOnCurve = 12,
     /// The recovered public key is the point at infinity.
@@ -42,7 +42,6 @@ impl Reason {
     /// Every reason, in the order the checks run.
     pub const ALL: [Self; 13] = [
         Self::KeyEncoding,
-        Self::KeyNotOnCurve,
         Self::SignatureEncoding,
         Self::RecoveryId,
         Self::RIsZero,
@@ -51,6 +50,7 @@ impl Reason {
         Self::SOutOfRange,
         Self::HighS,
         Self::RPlusNOutOfRange,
+        Self::KeyNotOnCurve,
         Self::RNotOnCurve,
         Self::KeyAtInfinity,
         Self::Mismatch,

@@ -43,8 +43,8 @@ pub(super) fn recover(item: &RecoverItem) -> Result<Signer, Reason> {
 
 /// Verifies: x(z s^-1 G + r s^-1 Q) is r modulo n (SEC 1, 4.1.4).
 pub(super) fn verify(item: &VerifyItem) -> Result<(), Reason> {
+    item.check()?;
     let key = decode_key(&item.key)?;
-    item.signature.check(item.rules)?;
     let (r, s) = scalars(&item.signature)?;
     let z = digest_scalar(&item.digest);
     let inverse: Scalar = Option::from(s.invert_vartime()).ok_or(Reason::SIsZero)?;
@@ -61,8 +61,8 @@ pub(super) fn verify(item: &VerifyItem) -> Result<(), Reason> {
     if x == r { Ok(()) } else { Err(Reason::Mismatch) }
 }
 
+/// The point that a checked key names.
 fn decode_key(key: &KeyBytes) -> Result<AffinePoint, Reason> {
-    key.check()?;
     let encoded = match key {
         KeyBytes::Compressed(bytes) => Sec1Point::<Secp256k1>::from_bytes(bytes),
         KeyBytes::Uncompressed(xy) => {

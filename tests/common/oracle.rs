@@ -46,8 +46,8 @@ pub(crate) fn verify(item: &VerifyItem) -> Result<(), Reason> {
     if wrong_prefix || encoded[1..].chunks(32).any(|coordinate| coordinate >= &FIELD_SIZE[..]) {
         return Err(Reason::KeyEncoding);
     }
-    let key = PublicKey::from_slice(&encoded).map_err(|_| Reason::KeyNotOnCurve)?;
     in_range(&item.signature, item.rules)?;
+    let key = PublicKey::from_slice(&encoded).map_err(|_| Reason::KeyNotOnCurve)?;
     let mut signature = Signature::from_compact(&compact(&item.signature)).expect("r and s are in range");
     // libsecp256k1 refuses a high s whatever the rules; -s passes its equation exactly where s does.
     signature.normalize_s();

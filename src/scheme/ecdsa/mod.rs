@@ -86,6 +86,14 @@ pub struct VerifyItem {
     pub rules: Rules,
 }
 
+impl VerifyItem {
+    /// The checks that need no curve arithmetic, in the order of [`Reason`]. Every backend makes them first.
+    pub fn check(&self) -> Result<(), Reason> {
+        self.key.check()?;
+        self.signature.check(self.rules)
+    }
+}
+
 /// Signatures whose signers are to be recovered.
 pub type RecoverBatch = Batch<RecoverColumns>;
 
