@@ -12,6 +12,9 @@ pub enum Error {
         /// What the system answered.
         source: rayon::ThreadPoolBuildError,
     },
+    /// The check itself panicked, which is a defect of this crate.
+    #[error("the check panicked: {0}")]
+    Panicked(String),
     /// A backend answered for a different number of items than it was handed.
     #[error("the {backend} backend answered {answered} of {handed} items")]
     Lost {

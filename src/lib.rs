@@ -27,8 +27,9 @@
 //!
 //! # What it leaves alone
 //!
-//! The library installs no logger, no metrics recorder and no thread pool: it works on the rayon pool it is called from,
-//! unless [`Verifier::with_threads`] asks for one. Signatures are public, so nothing runs in constant time, and no secret
+//! The library installs no logger and no metrics recorder. It starts no thread pool unless [`Verifier::with_threads`] asks
+//! for one: it works on the rayon pool it is called from, and the stages of `pipeline`, which are threads of their own, on
+//! the verifier's pool or else rayon's global one. Signatures are public, so nothing runs in constant time, and no secret
 //! should be handed to it.
 
 pub mod batch;

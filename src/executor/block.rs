@@ -10,15 +10,15 @@ use alloy_evm::block::calc::{base_block_reward, block_reward};
 use alloy_evm::block::state_changes::{post_block_balance_increments, post_block_withdrawals_balance_increments};
 use alloy_evm::eth::{dao_fork, eip6110};
 use alloy_hardforks::{EthereumHardfork as Fork, EthereumHardforks, ForkCondition};
-use alloy_primitives::Bytes;
 use alloy_primitives::map::AddressMap;
+use alloy_primitives::{Address, Bytes, U256};
 use revm::context::BlockEnv;
 use revm::database_interface::DatabaseCommitExt;
 use revm::state::{Account, TransactionId};
 use revm::{Database, DatabaseCommit};
 
 use super::ExecutionError;
-use crate::chain::ethereum::{ActiveForks, Ommers, VerifiedBlock};
+use crate::chain::ethereum::{ActiveForks, MAX_OMMERS, Ommers, VerifiedBlock};
 
 /// The changes before the first transaction: the DAO's balances moved (EIP-779), the parent's hash (EIP-2935) and
 /// the parent's beacon root (EIP-4788) stored.
@@ -88,10 +88,10 @@ fn credits(
     let withdrawals = block.withdrawals();
     match block.ommers() {
         Ommers::Headers(ommers) => {
-            // An ommer's reward is (8 - its depth) eighths; deeper than 6 it may not be (yellow paper, 11.1).
+            // An ommer's reward is (8 - its depth) eighths. Whether it belongs to the chain, the ledger knows.
             let number = block.header().number;
             let depth_is_right = |ommer: u64| number.checked_sub(ommer).is_some_and(|depth| (1..=6).contains(&depth));
-            if ommers.len() > 2 || ommers.iter().any(|ommer| !depth_is_right(ommer.number)) {
+            if ommers.len() > MAX_OMMERS || ommers.iter().any(|ommer| !depth_is_right(ommer.number)) {
                 return Err(invalid("ommers", "more than two, or not 1 to 6 blocks old"));
             }
             Ok(post_block_balance_increments(forks, environment, ommers, withdrawals))
@@ -110,27 +110,33 @@ fn credits(
     }
 }
 
-/// EIP-779: everything the listed accounts hold goes to the refund contract.
+/// EIP-779: everything the listed accounts hold goes to the refund contract. All of them exist afterwards, empty or not,
+/// as they do where the fork comes before EIP-161.
 fn move_dao_balances<D: Database + DatabaseCommit>(database: &mut D) -> Result<(), D::Error> {
     let mut changes = AddressMap::default();
-    let mut moved = alloy_primitives::U256::ZERO;
+    let mut moved = U256::ZERO;
     for address in dao_fork::DAO_HARDFORK_ACCOUNTS {
-        if let Some(info) = database.basic(address)? {
-            let mut account = Account::from(info);
-            moved = moved.saturating_add(std::mem::take(&mut account.info.balance));
-            account.mark_touch();
-            changes.insert(address, account);
+        let mut account = load(database, address)?;
+        moved = moved.saturating_add(std::mem::take(&mut account.info.balance));
+        changes.insert(address, account);
+    }
+    let mut refund = load(database, dao_fork::DAO_HARDFORK_BENEFICIARY)?;
+    refund.info.balance = refund.info.balance.saturating_add(moved);
+    changes.insert(dao_fork::DAO_HARDFORK_BENEFICIARY, refund);
+    for account in changes.values_mut() {
+        account.mark_touch();
+        if account.info.is_empty() {
+            // What is only touched and is empty, revm removes.
+            account.mark_created();
         }
     }
-    let mut refund = match database.basic(dao_fork::DAO_HARDFORK_BENEFICIARY)? {
-        Some(info) => Account::from(info),
-        None => Account::new_not_existing(TransactionId::ZERO),
-    };
-    refund.info.balance = refund.info.balance.saturating_add(moved);
-    refund.mark_touch();
-    changes.insert(dao_fork::DAO_HARDFORK_BENEFICIARY, refund);
     database.commit(changes);
     Ok(())
+}
+
+fn load<D: Database>(database: &mut D, address: Address) -> Result<Account, D::Error> {
+    let info = database.basic(address)?;
+    Ok(info.map_or_else(|| Account::new_not_existing(TransactionId::ZERO), Account::from))
 }
 
 fn invalid(step: &'static str, problem: impl Display) -> ExecutionError {

@@ -86,9 +86,9 @@ impl Ledger {
         let forks = self.chain().at(&draft);
         let withdrawals = forks.has(Fork::Shanghai).then_some(attributes.withdrawals);
         let (cancun, prague) = (forks.has(Fork::Cancun), forks.has(Fork::Prague));
-        let block = VerifiedBlock::build(draft, verified, withdrawals.clone());
+        let block = VerifiedBlock::draft(draft, verified, withdrawals.clone());
         let outcome = executor.execute(self.chain(), &block, self.state())?;
-        let header = Header {
+        let mut header = Header {
             transactions_root: merkle::ethereum::ordered_root(&envelopes),
             withdrawals_root: withdrawals.as_ref().map(|withdrawals| {
                 let encoded: Vec<_> = withdrawals.iter().map(alloy_rlp::encode).collect();
@@ -103,20 +103,14 @@ impl Ledger {
                 .as_ref()
                 .filter(|_| prague)
                 .map(alloy_eips::eip7685::Requests::requests_hash),
-            state_root: self.apply_built(&outcome),
             ..block.header().clone()
         };
+        header::check(&header, &self.chain().at(&header))?;
+        header.state_root = self.apply_built(&outcome);
         let hash = header.hash_slow();
-        self.advance(header.clone(), hash);
-        Ok(Block {
-            header,
-            hash,
-            transactions,
-            envelopes,
-            ommers: Ommers::Headers(Vec::new()),
-            withdrawals,
-            claims: Vec::new(),
-        })
+        let ommers = Ommers::Headers(Vec::new());
+        self.advance(header.clone(), hash, &ommers);
+        Ok(Block { header, hash, transactions, envelopes, ommers, withdrawals, claims: Vec::new() })
     }
 
     /// The header as far as it is known before execution.

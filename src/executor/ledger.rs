@@ -6,11 +6,12 @@ use alloy_consensus::Header;
 use alloy_genesis::Genesis;
 use alloy_primitives::{B256, U256};
 
+use super::ommers::Ancestry;
 use super::outcome::{Outcome, check_outcome};
 use super::world::WorldState;
 use super::{ExecutionError, Executor};
 use crate::chain::ethereum::header::{self, HeaderError};
-use crate::chain::ethereum::{BlockId, ChainSpec, Problem, SpecError, VerifiedBlock, genesis_header};
+use crate::chain::ethereum::{BlockId, ChainSpec, Ommers, Problem, SpecError, VerifiedBlock, genesis_header};
 
 /// The whole state of a chain at its newest block, and what the next block must follow.
 #[derive(Clone, Debug)]
@@ -20,6 +21,7 @@ pub struct Ledger {
     head: Header,
     head_hash: B256,
     total_difficulty: U256,
+    ancestry: Ancestry,
 }
 
 /// What importing a block did.
@@ -39,14 +41,6 @@ pub struct Imported {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LedgerError {
-    /// The first block does not follow this genesis: the genesis is another chain's.
-    #[error("field parentHash: {parent} is not the genesis' hash {genesis}: the genesis is for another chain")]
-    ForeignGenesis {
-        /// What the block follows.
-        parent: B256,
-        /// The genesis.
-        genesis: B256,
-    },
     /// The block is invalid.
     #[error("{}", first_of(.0))]
     Invalid(Vec<Problem>),
@@ -67,7 +61,9 @@ impl Ledger {
         let head = genesis_header(genesis, &chain, state.root());
         let head_hash = head.hash_slow();
         state.record_block_hash(head.number, head_hash);
-        Ok(Self { chain, state, total_difficulty: head.difficulty, head, head_hash })
+        let mut ancestry = Ancestry::default();
+        ancestry.push(&head, head_hash, &Ommers::Headers(Vec::new()));
+        Ok(Self { chain, state, total_difficulty: head.difficulty, head, head_hash, ancestry })
     }
 
     /// The chain.
@@ -97,10 +93,10 @@ impl Ledger {
     /// Executes the next block, compares what it yields with its header, and makes it the head.
     pub fn import(&mut self, executor: &dyn Executor, block: &VerifiedBlock) -> Result<Imported, LedgerError> {
         let header = block.header();
-        if self.head.number == 0 && header.number == 1 && header.parent_hash != self.head_hash {
-            return Err(LedgerError::ForeignGenesis { parent: header.parent_hash, genesis: self.head_hash });
-        }
         self.check_follows(header).map_err(|error| LedgerError::Invalid(vec![Problem::Header(error)]))?;
+        self.ancestry
+            .check(&self.chain, block.ommers())
+            .map_err(|error| LedgerError::Invalid(vec![Problem::Execution(error.to_string())]))?;
         let start = Instant::now();
         let outcome = executor.execute(&self.chain, block, &self.state).map_err(|error| {
             if error.is_invalid_block() {
@@ -116,7 +112,7 @@ impl Ledger {
             self.state.apply(&undo);
             return Err(LedgerError::Invalid(mismatches.into_iter().map(Problem::Mismatch).collect()));
         }
-        self.advance(header.clone(), block.id().hash);
+        self.advance(header.clone(), block.id().hash, block.ommers());
         Ok(Imported { id: block.id(), outcome, execute_time: executed - start, commit_time: executed.elapsed() })
     }
 
@@ -127,7 +123,8 @@ impl Ledger {
     }
 
     /// Makes a block, whose changes are in the state, the head.
-    pub(super) fn advance(&mut self, header: Header, hash: B256) {
+    pub(super) fn advance(&mut self, header: Header, hash: B256, ommers: &Ommers) {
+        self.ancestry.push(&header, hash, ommers);
         self.state.record_block_hash(header.number, hash);
         self.total_difficulty = self.total_difficulty.saturating_add(header.difficulty);
         self.head_hash = hash;

@@ -9,6 +9,7 @@ mod builder;
 mod delta;
 mod environment;
 mod ledger;
+mod ommers;
 mod outcome;
 mod prestate;
 mod sequential;
@@ -16,12 +17,15 @@ mod trie;
 mod world;
 
 pub use builder::{BlockAttributes, BuildError};
-pub use delta::{AccountDelta, StateDelta};
+pub use delta::{AccountDelta, AccountState, StateDelta};
 pub use ledger::{Imported, Ledger, LedgerError};
 pub use outcome::{Outcome, check_outcome};
 pub use prestate::{PreState, PreStateError};
 pub use sequential::SequentialExecutor;
 pub use world::WorldState;
+
+/// The EVM, whose types appear in [`ReadState`].
+pub use revm;
 
 use alloy_primitives::{Address, B256, U256};
 use revm::database_interface::{DBErrorMarker, DatabaseRef};
@@ -46,7 +50,7 @@ pub trait RootTracker {
 }
 
 /// Something the block reads that the state does not hold. Execution cannot go on, and says nothing of the block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
     /// An account, where absence does not mean that it does not exist.
@@ -66,6 +70,9 @@ pub enum StateError {
     /// The hash of an ancestor, asked for by BLOCKHASH.
     #[error("the state lacks the hash of block {0}")]
     BlockHash(u64),
+    /// The state could not be read: what the database behind it says.
+    #[error("the state could not be read: {0}")]
+    Backend(String),
 }
 
 impl DBErrorMarker for StateError {}

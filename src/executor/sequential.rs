@@ -38,7 +38,7 @@ impl Executor for SequentialExecutor {
         let mut progress = None;
         execute(chain, block, &watched, &mut progress).map_err(|error| match watched.missing.get() {
             // Whatever the EVM made of it, this is what went wrong.
-            Some(missing) => ExecutionError::State { index: progress, error: *missing },
+            Some(missing) => ExecutionError::State { index: progress, error: missing.clone() },
             None => error,
         })
     }
@@ -52,7 +52,8 @@ fn execute(
 ) -> Result<Outcome, ExecutionError> {
     let header = block.header();
     let forks = chain.at(header);
-    let mut roots = if forks.has(Fork::Byzantium) { None } else { watched.state.root_tracker() };
+    let needs_roots = !forks.has(Fork::Byzantium) && !block.transactions().is_empty();
+    let mut roots = if needs_roots { watched.state.root_tracker() } else { None };
     let mut state = State::builder().with_database_ref(watched).with_bundle_update().build();
     let mut evm = EthEvmFactory::default().create_evm(&mut state, block_environment(header, &forks));
     let mut delta = StateDelta::default();
@@ -88,7 +89,7 @@ fn execute(
     let requests = steps::finish(&mut evm, block, &receipts, &forks)?;
     drop(evm);
     delta.extend(take_delta(&mut state));
-    let receipts_have_roots = forks.has(Fork::Byzantium) || roots.is_some();
+    let receipts_have_roots = !needs_roots || roots.is_some();
     Ok(Outcome { receipts, receipts_have_roots, gas_used, blob_gas_used, requests, delta })
 }
 
@@ -131,7 +132,7 @@ struct WatchedState<'a> {
 impl WatchedState<'_> {
     fn watch<T>(&self, read: Result<T, StateError>) -> Result<T, StateError> {
         read.inspect_err(|error| {
-            let _ = self.missing.set(*error);
+            let _ = self.missing.set(error.clone());
         })
     }
 }

@@ -1,10 +1,10 @@
 //! Importing a chain: decode, verify and execute overlap across blocks.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use alloy_primitives::Bytes;
+use alloy_primitives::{B256, Bytes};
 
 use super::meter::{StageMeter, StageReport};
 use crate::chain::ethereum::{
@@ -23,7 +23,8 @@ pub struct Import<'a> {
     pub executor: &'a dyn Executor,
     /// How many blocks may wait between two stages; at least 1.
     pub queue: usize,
-    /// Set to have the import end after the block it is at.
+    /// Set to have the import end after the block it is at. An import that ends early sets it itself, so that a source that
+    /// waits for more can see that nobody wants it.
     pub stop: &'a AtomicBool,
 }
 
@@ -40,6 +41,7 @@ pub struct BlockReport {
 
 /// What an import did.
 #[derive(Debug)]
+#[must_use = "how the import ended is in its report"]
 pub struct ImportReport {
     /// Blocks executed and found to match their headers.
     pub blocks: u64,
@@ -87,13 +89,25 @@ pub enum ImportError {
         /// All that was found wrong with it by the stage that refused it; not empty.
         problems: Vec<Problem>,
     },
-    /// The chain is not the genesis'.
-    #[error("{id}: {error}")]
+    /// The stream starts with another genesis than the ledger did, or with a block that follows another.
+    #[error("{id}: {field}: {stated} is not {head}, the hash of the ledger's head: the genesis is for another chain")]
     ForeignGenesis {
         /// The first block.
         id: BlockId,
-        /// The two hashes.
-        error: LedgerError,
+        /// The field that is not the head's hash.
+        field: &'static str,
+        /// Its value.
+        stated: B256,
+        /// The ledger's head.
+        head: B256,
+    },
+    /// The stream starts further on than the ledger is.
+    #[error("{id}: number: the stream starts here, and the ledger is at block {head}")]
+    Gap {
+        /// The first block.
+        id: BlockId,
+        /// The number of the ledger's head.
+        head: u64,
     },
     /// A block could not be verified.
     #[error("{id}: {error}")]
@@ -147,10 +161,39 @@ struct Meters {
     verify: StageMeter,
     execute: StageMeter,
     commit: StageMeter,
+    /// Blocks handed on by the first stage, and by the second.
+    decoded: AtomicU64,
+    verified: AtomicU64,
+}
+
+impl Meters {
+    fn lost(&self, executed: u64) -> ImportError {
+        let count = |blocks: &AtomicU64| blocks.load(Ordering::Relaxed);
+        ImportError::Lost { decoded: count(&self.decoded), verified: count(&self.verified), executed }
+    }
+}
+
+/// Whether a stream's first block follows the ledger's head; `None` if it is that head.
+fn follows(head: BlockId, block: Block) -> Result<Option<Block>, ImportError> {
+    let id = block.id();
+    if id.number == head.number {
+        if id.hash == head.hash {
+            return Ok(None);
+        }
+        return Err(ImportError::ForeignGenesis { id, field: "hash", stated: id.hash, head: head.hash });
+    }
+    if id.number.checked_sub(1) != Some(head.number) {
+        return Err(ImportError::Gap { id, head: head.number });
+    }
+    let parent = block.header.parent_hash;
+    if parent != head.hash {
+        return Err(ImportError::ForeignGenesis { id, field: "parentHash", stated: parent, head: head.hash });
+    }
+    Ok(Some(block))
 }
 
 impl Import<'_> {
-    /// Imports blocks, each as its RLP, into `ledger`, and reports each to `observe` as it is done.
+    /// Imports blocks, each as its RLP, the first of which is the ledger's head or follows it, into `ledger`, and reports each to `observe` as it is done.
     pub fn run<S>(&self, source: S, ledger: &mut Ledger, observe: &mut dyn FnMut(&BlockReport)) -> ImportReport
     where
         S: Iterator<Item = Result<Bytes, StreamError>> + Send,
@@ -161,7 +204,10 @@ impl Import<'_> {
             verify: StageMeter::new("verify", "transactions"),
             execute: StageMeter::new("execute", "transactions"),
             commit: StageMeter::new("commit", "transactions"),
+            decoded: AtomicU64::new(0),
+            verified: AtomicU64::new(0),
         };
+        let head = ledger.head_id();
         let chain = ledger.chain().clone();
         let mut report = ImportReport {
             blocks: 0,
@@ -175,14 +221,16 @@ impl Import<'_> {
             let (decoded, to_verify) = sync_channel(self.queue.max(1));
             let (verified, to_execute) = sync_channel(self.queue.max(1));
             let (meters, chain) = (&meters, &chain);
-            scope.spawn(move || self.decode(source, &decoded, &meters.decode));
-            scope.spawn(move || self.verify(chain, &to_verify, &verified, &meters.verify));
+            scope.spawn(move || self.decode(head, source, &decoded, meters));
+            scope.spawn(move || self.verify(chain, &to_verify, &verified, meters));
             report.end = self.execute(&to_execute, ledger, meters, &mut report, observe);
+            if report.end.is_err() {
+                self.stop.store(true, Ordering::Relaxed);
+            }
         });
-        let counts = [&meters.decode, &meters.verify, &meters.execute].map(|meter| meter.report().items);
-        if matches!(report.end, Ok(End::Complete)) && counts != [report.transactions; 3] {
-            let [decoded, verified, executed] = counts;
-            report.end = Err(ImportError::Lost { decoded, verified, executed });
+        let counts = [meters.decoded.load(Ordering::Relaxed), meters.verified.load(Ordering::Relaxed), report.blocks];
+        if matches!(report.end, Ok(End::Complete)) && counts != [report.blocks; 3] {
+            report.end = Err(meters.lost(report.blocks));
         }
         report.stages =
             [meters.decode, meters.verify, meters.execute, meters.commit].map(|meter| meter.report()).into();
@@ -194,20 +242,30 @@ impl Import<'_> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    fn decode<S>(&self, source: S, decoded: &SyncSender<Handed<Block>>, meter: &StageMeter)
+    fn decode<S>(&self, head: BlockId, source: S, decoded: &SyncSender<Handed<Block>>, meters: &Meters)
     where
         S: Iterator<Item = Result<Bytes, StreamError>>,
     {
-        for (index, bytes) in (0..).zip(source) {
+        let mut index = 0;
+        for (place, bytes) in (0..).zip(source) {
             let block = bytes.map_err(ImportError::Source).and_then(|bytes| {
                 let start = Instant::now();
                 let block = self.verifier.cpu_backend().install(|| Block::decode(&bytes));
-                meter.add(block.as_ref().map_or(0, |block| block.transactions.len()), start.elapsed());
-                block.map_err(|error| ImportError::Decode { index, error })
+                meters.decode.add(block.as_ref().map_or(0, |block| block.transactions.len()), start.elapsed());
+                block.map_err(|error| ImportError::Decode { index: place, error })
             });
-            let last = block.is_err();
+            let block = if place == 0 { block.and_then(|block| follows(head, block)) } else { block.map(Some) };
+            let handed = match block {
+                // geth's export starts with the genesis, which the ledger has.
+                Ok(None) => continue,
+                Ok(Some(block)) => Ok((index, block)),
+                Err(error) => Err(error),
+            };
+            let last = handed.is_err();
+            index += 1;
+            meters.decoded.fetch_add(u64::from(!last), Ordering::Relaxed);
             // The next stage hangs up when it meets an error or is stopped.
-            if decoded.send(block.map(|block| (index, block))).is_err() || last || self.stopped() {
+            if decoded.send(handed).is_err() || last || self.stopped() {
                 return;
             }
         }
@@ -218,19 +276,20 @@ impl Import<'_> {
         chain: &ChainSpec,
         decoded: &Receiver<Handed<Block>>,
         verified: &SyncSender<Handed<VerifiedBlock>>,
-        meter: &StageMeter,
+        meters: &Meters,
     ) {
         for handed in decoded {
             let block = handed.and_then(|(index, block)| {
                 let id = block.id();
                 let transactions = block.transactions.len();
-                match meter.time(transactions, || verify_block(self.verifier, chain, block)) {
+                match meters.verify.time(transactions, || verify_block(self.verifier, chain, block)) {
                     Ok(Ok(block)) => Ok((index, block)),
                     Ok(Err(problems)) => Err(ImportError::Invalid { id, problems }),
                     Err(error) => Err(ImportError::NotVerified { id, error }),
                 }
             });
             let last = block.is_err();
+            meters.verified.fetch_add(u64::from(!last), Ordering::Relaxed);
             if verified.send(block).is_err() || last || self.stopped() {
                 return;
             }
@@ -251,14 +310,12 @@ impl Import<'_> {
             }
             let (index, block) = handed?;
             if index != report.blocks {
-                let (decoded, verified) = (meters.decode.report().items, meters.verify.report().items);
-                return Err(ImportError::Lost { decoded, verified, executed: report.transactions });
+                return Err(meters.lost(report.blocks));
             }
             let id = block.id();
             let imported = ledger.import(self.executor, &block).map_err(|error| match error {
                 LedgerError::Invalid(problems) => ImportError::Invalid { id, problems },
                 LedgerError::NotExecuted(error) => ImportError::NotExecuted { id, error },
-                error @ LedgerError::ForeignGenesis { .. } => ImportError::ForeignGenesis { id, error },
             })?;
             let transactions = block.transactions().len();
             meters.execute.add(transactions, imported.execute_time);

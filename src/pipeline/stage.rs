@@ -1,5 +1,6 @@
 //! The stage that a node puts before execution: raw transactions in, verified ones out.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -57,6 +58,7 @@ struct Job {
 
 /// A batch on its way. Dropping it leaves the batch unread, and nothing else.
 #[derive(Debug)]
+#[must_use = "the batch is read through its handle"]
 pub struct Handle {
     answer: Receiver<Result<VerifiedBatch, Error>>,
 }
@@ -96,7 +98,7 @@ impl PreExecutionStage {
     fn end(&mut self) {
         drop(self.queue.take());
         if let Some(worker) = self.worker.take() {
-            // A panic in the worker was seen by whoever waited for the batch it was at.
+            // A job's panic is answered as an error, so that there is none to take over.
             let _ = worker.join();
         }
     }
@@ -134,12 +136,20 @@ fn work(verifier: &Verifier, chain: &ChainSpec, jobs: &Receiver<Job>) {
     /// Decoding takes a microsecond or two; a task should outweigh its scheduling.
     const TRANSACTIONS_PER_TASK: usize = 64;
     for Job { batch, answer } in jobs {
-        let forks = chain.at_block(batch.block_number, batch.timestamp, true);
-        let decoded = verifier.cpu_backend().install(|| {
-            let transactions = batch.transactions.par_iter().with_min_len(TRANSACTIONS_PER_TASK);
-            transactions.map(|transaction| decode_transaction(transaction)).collect()
+        let verified = catch_unwind(AssertUnwindSafe(|| {
+            let forks = chain.at_block(batch.block_number, batch.timestamp, true);
+            let decoded = verifier.cpu_backend().install(|| {
+                let transactions = batch.transactions.par_iter().with_min_len(TRANSACTIONS_PER_TASK);
+                transactions.map(|transaction| decode_transaction(transaction)).collect()
+            });
+            verify_transactions(verifier, &forks, decoded)
+        }));
+        let verified = verified.unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(Error::Panicked(text.unwrap_or("no message").to_owned()))
         });
         // Whoever dropped the handle does not want the answer.
-        let _ = answer.send(verify_transactions(verifier, &forks, decoded));
+        let _ = answer.send(verified);
     }
 }

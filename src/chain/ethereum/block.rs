@@ -1,6 +1,6 @@
 //! A block: its header, its body, and whether the two belong together.
 
-use alloy_consensus::{Header, Transaction as _};
+use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header, Transaction as _};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_rlp::{Decodable, Encodable};
@@ -8,6 +8,9 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 
 use super::transaction::{DecodeError, Transaction, decode_transaction};
 use crate::merkle;
+
+/// How many ommers a block may have (yellow paper, 4.4.1).
+pub(crate) const MAX_OMMERS: usize = 2;
 
 /// A decoded block. Its parts are as the bytes have them; [`Block::check_body`] tells whether they match the header.
 #[derive(Clone, Debug)]
@@ -220,10 +223,22 @@ impl Block {
         let mut found = Vec::new();
         let transactions_root = merkle::ethereum::ordered_root(&self.envelopes);
         found.extend(Mismatch::unless_equal("transactionsRoot", &self.header.transactions_root, &transactions_root));
-        // Of hashes alone the root cannot be computed.
-        if let Ommers::Headers(ommers) = &self.ommers {
-            let ommers_hash = keccak256(alloy_rlp::encode(ommers));
-            found.extend(Mismatch::unless_equal("sha3Uncles", &self.header.ommers_hash, &ommers_hash));
+        match &self.ommers {
+            Ommers::Headers(ommers) => {
+                let ommers_hash = keccak256(alloy_rlp::encode(ommers));
+                found.extend(Mismatch::unless_equal("sha3Uncles", &self.header.ommers_hash, &ommers_hash));
+            }
+            // Of hashes alone the root cannot be computed; that there are none it would tell, and more than two there
+            // never are.
+            Ommers::Hashes(hashes) => {
+                if hashes.len() > MAX_OMMERS || self.header.ommers_hash == EMPTY_OMMER_ROOT_HASH {
+                    found.push(Mismatch {
+                        field: "uncles".to_owned(),
+                        stated: format!("{} of them", hashes.len()),
+                        computed: "none, or at most two, by the header".to_owned(),
+                    });
+                }
+            }
         }
         let withdrawals_root = self.withdrawals.as_ref().map(|withdrawals| {
             let encoded: Vec<_> = withdrawals.iter().map(alloy_rlp::encode).collect();

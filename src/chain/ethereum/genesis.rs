@@ -43,7 +43,9 @@ pub fn genesis_from_json(text: &[u8]) -> Result<Genesis, GenesisError> {
 #[must_use]
 pub fn genesis_header(genesis: &Genesis, chain: &ChainSpec, state_root: B256) -> Header {
     let number = genesis.number.unwrap_or_default();
-    let forks = chain.at_block(number, genesis.timestamp, genesis.difficulty.is_zero());
+    // A genesis may state a difficulty and still be the last, or the only, block before the merge.
+    let merged = chain.terminal_total_difficulty().is_some_and(|total| genesis.difficulty >= total);
+    let forks = chain.at_block(number, genesis.timestamp, merged || genesis.difficulty.is_zero());
     let since = |fork, value: u64| forks.has(fork).then_some(value);
     let base_fee = genesis.base_fee_per_gas.and_then(|fee| u64::try_from(fee).ok()).unwrap_or(INITIAL_BASE_FEE);
     Header {

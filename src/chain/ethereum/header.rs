@@ -3,14 +3,25 @@
 //! The seal is left to the consensus layer: neither Ethash nor a beacon chain's signatures are checked here.
 
 use alloy_consensus::Header;
+use alloy_consensus::constants::MAXIMUM_EXTRA_DATA_SIZE;
 use alloy_eips::eip1559::{BaseFeeParams, calc_next_block_base_fee};
-use alloy_hardforks::EthereumHardfork as Fork;
+use alloy_hardforks::{EthereumHardfork as Fork, ForkCondition};
 use alloy_primitives::{B256, U256};
 
+use super::difficulty::next_difficulty;
 use super::spec::ActiveForks;
 
 /// The smallest gas limit of a block (yellow paper, 4.4.4).
 const MIN_GAS_LIMIT: u64 = 5_000;
+
+/// The largest gas limit of a block (EIP-1985).
+const MAX_GAS_LIMIT: u64 = i64::MAX as u64;
+
+/// EIP-779: what the headers of the first blocks of the DAO fork carry.
+const DAO_EXTRA_DATA: &[u8] = b"dao-hard-fork";
+
+/// EIP-779: how many blocks carry it.
+const DAO_EXTRA_RANGE: u64 = 10;
 
 /// EIP-1559: a parent's gas limit counts twice at the fork, since the limit became twice the target.
 const ELASTICITY: u64 = 2;
@@ -67,6 +78,27 @@ pub fn check(header: &Header, forks: &ActiveForks<'_>) -> Result<(), HeaderError
             _ => {}
         }
     }
+    let merged = header.difficulty.is_zero();
+    let shanghai_came = forks.chain().activation(Fork::Shanghai).active_at_timestamp(header.timestamp);
+    let merge_came = forks.chain().merge_block().is_some_and(|block| header.number >= block);
+    if !merged && header.number > 0 && (shanghai_came || merge_came) {
+        return Err(wrong("difficulty", header.difficulty, "zero after the merge"));
+    }
+    if merged && forks.chain().merge_block().is_some_and(|block| header.number < block) {
+        return Err(wrong("difficulty", header.difficulty, "above zero before the merge"));
+    }
+    if header.extra_data.len() > MAXIMUM_EXTRA_DATA_SIZE {
+        return Err(wrong("extraData", format!("{} bytes", header.extra_data.len()), "at most 32"));
+    }
+    if let ForkCondition::Block(fork) = forks.chain().activation(Fork::Dao)
+        && header.number.checked_sub(fork).is_some_and(|after| after < DAO_EXTRA_RANGE)
+        && header.extra_data.as_ref() != DAO_EXTRA_DATA
+    {
+        return Err(wrong("extraData", &header.extra_data, "\"dao-hard-fork\" for ten blocks from the DAO fork on"));
+    }
+    if header.gas_limit > MAX_GAS_LIMIT {
+        return Err(wrong("gasLimit", header.gas_limit, "at most 2^63 - 1"));
+    }
     if header.gas_used > header.gas_limit {
         return Err(wrong("gasUsed", header.gas_used, format!("at most the gas limit {}", header.gas_limit)));
     }
@@ -88,13 +120,29 @@ pub fn check(header: &Header, forks: &ActiveForks<'_>) -> Result<(), HeaderError
     Ok(())
 }
 
-/// Checks that a header can follow its parent. `parent_total_difficulty` is the sum of all difficulties up to the
-/// parent, which decides when proof-of-stake begins (EIP-3675).
+/// Checks that a header can follow its parent, [`check_succession`], and that it is proof-of-stake exactly from the block
+/// on whose parent brought the sum of all difficulties, `parent_total_difficulty`, to the terminal one (EIP-3675).
 pub fn check_parent(
     header: &Header,
     parent: &Header,
     parent_hash: B256,
     parent_total_difficulty: U256,
+    forks: &ActiveForks<'_>,
+) -> Result<(), HeaderError> {
+    check_succession(header, parent, parent_hash, forks)?;
+    let merged = forks.chain().terminal_total_difficulty().is_some_and(|total| parent_total_difficulty >= total);
+    if merged == header.difficulty.is_zero() {
+        return Ok(());
+    }
+    let expected = if merged { "zero after the merge" } else { "above zero before the merge" };
+    Err(wrong("difficulty", header.difficulty, expected))
+}
+
+/// Checks all that a parent asks of the header after it, but for when proof-of-stake begins.
+pub fn check_succession(
+    header: &Header,
+    parent: &Header,
+    parent_hash: B256,
     forks: &ActiveForks<'_>,
 ) -> Result<(), HeaderError> {
     if Some(header.number) != parent.number.checked_add(1) {
@@ -106,10 +154,12 @@ pub fn check_parent(
     if header.timestamp <= parent.timestamp {
         return Err(wrong("timestamp", header.timestamp, format!("later than the parent's {}", parent.timestamp)));
     }
-    let merged = forks.chain().terminal_total_difficulty().is_some_and(|total| parent_total_difficulty >= total);
-    if merged != header.difficulty.is_zero() {
-        let expected = if merged { "zero after the merge" } else { "above zero before the merge" };
-        return Err(wrong("difficulty", header.difficulty, expected));
+    if !forks.has(Fork::Paris) {
+        let after_merge = parent.difficulty.is_zero() && parent.number > 0;
+        let difficulty = if after_merge { U256::ZERO } else { next_difficulty(parent, header.timestamp, forks) };
+        if header.difficulty != difficulty {
+            return Err(wrong("difficulty", header.difficulty, difficulty.to_string()));
+        }
     }
     check_gas_limit(header, parent, forks)?;
     let base_fee = next_base_fee(parent, forks)?;

@@ -6,6 +6,7 @@
 //! against what recovery yields, never an answer.
 
 mod block;
+mod difficulty;
 mod genesis;
 pub mod header;
 mod json;
@@ -17,6 +18,8 @@ pub mod validity;
 mod verified;
 mod wide_fee;
 
+#[cfg(feature = "executor")]
+pub(crate) use block::MAX_OMMERS;
 pub use block::{Block, BlockError, BlockId, Claim, Mismatch, Ommers};
 pub use genesis::{GenesisError, genesis_from_json, genesis_header};
 pub use json::{JsonError, block_from_json};

@@ -5,6 +5,7 @@ use alloy_eips::eip6110::MAINNET_DEPOSIT_CONTRACT_ADDRESS;
 use alloy_eips::eip7840::BlobParams;
 use alloy_eips::eip7892::BlobScheduleBlobParams;
 use alloy_genesis::{ChainConfig, Genesis};
+use alloy_hardforks::mainnet::MAINNET_PARIS_BLOCK;
 use alloy_hardforks::{EthereumChainHardforks, EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_primitives::{Address, U256};
 
@@ -16,6 +17,8 @@ pub struct ChainSpec {
     activations: Vec<(EthereumHardfork, ForkCondition)>,
     /// The total difficulty from which on blocks are proof-of-stake; `None` if never.
     terminal_total_difficulty: Option<U256>,
+    /// The number of the first proof-of-stake block, where it is history.
+    merge_block: Option<u64>,
     blob_schedule: BlobScheduleBlobParams,
     deposit_contract: Address,
 }
@@ -41,6 +44,17 @@ pub enum SpecError {
         /// The earlier fork's field.
         before: &'static str,
     },
+    /// A fork is scheduled, and one that it builds on is not.
+    #[error("field config.{field}: scheduled without config.{missing}, which it builds on")]
+    ForkMissing {
+        /// The later fork's field.
+        field: &'static str,
+        /// The earlier fork's field.
+        missing: &'static str,
+    },
+    /// EIP-155 and EIP-158 are one fork, Spurious Dragon, and no client follows them apart.
+    #[error("field config.eip155Block: not the same as config.eip158Block")]
+    SplitSpuriousDragon,
     /// Blob parameters with which a blob fee cannot be computed.
     #[error(
         "field config.blobSchedule.{entry}: needs 0 < max <= {MAX_BLOBS_PER_BLOCK}, target <= max and baseFeeUpdateFraction > 0"
@@ -68,6 +82,7 @@ impl ChainSpec {
             activations: EthereumHardfork::VARIANTS.iter().copied().map(activation).collect(),
             // EIP-3675.
             terminal_total_difficulty: Some(U256::from(58_750_000_000_000_000_000_000_u128)),
+            merge_block: Some(MAINNET_PARIS_BLOCK),
             blob_schedule: BlobScheduleBlobParams::mainnet().with_scheduled(scheduled),
             deposit_contract: MAINNET_DEPOSIT_CONTRACT_ADDRESS,
         }
@@ -88,10 +103,15 @@ impl ChainSpec {
                 return Err(SpecError::BlobSchedule { entry: entry.clone() });
             }
         }
-        let blocks = block_forks(config);
-        let times = time_forks(config);
-        in_order(&blocks)?;
-        in_order(&times)?;
+        if config.eip155_block != config.eip158_block {
+            return Err(SpecError::SplitSpuriousDragon);
+        }
+        let (blocks, times) = (block_forks(config), time_forks(config));
+        check_order(&blocks)?;
+        check_order(&times)?;
+        if let Some((field, ..)) = times.iter().find(|(.., at)| at.is_some() && config.london_block.is_none()) {
+            return Err(SpecError::ForkMissing { field, missing: "londonBlock" });
+        }
         // The DAO fork changes state only on chains that supported it.
         let dao = config.dao_fork_block.filter(|_| config.dao_fork_support);
         let mut activations = vec![
@@ -111,6 +131,7 @@ impl ChainSpec {
             } else {
                 config.terminal_total_difficulty
             },
+            merge_block: None,
             blob_schedule: config.blob_schedule_blob_params(),
             deposit_contract: config.deposit_contract_address.unwrap_or(MAINNET_DEPOSIT_CONTRACT_ADDRESS),
         })
@@ -128,6 +149,7 @@ impl ChainSpec {
             };
         }
         self.terminal_total_difficulty = (fork >= EthereumHardfork::Paris).then_some(U256::ZERO);
+        self.merge_block = None;
         self
     }
 
@@ -147,6 +169,18 @@ impl ChainSpec {
     #[must_use]
     pub fn terminal_total_difficulty(&self) -> Option<U256> {
         self.terminal_total_difficulty
+    }
+
+    /// The number of the first proof-of-stake block, where it is history and not decided by total difficulty.
+    #[must_use]
+    pub fn merge_block(&self) -> Option<u64> {
+        self.merge_block
+    }
+
+    /// When a fork activates, `Never` for Paris, which no number or time decides.
+    pub(super) fn activation(&self, fork: EthereumHardfork) -> ForkCondition {
+        let found = self.activations.iter().find(|(candidate, _)| *candidate == fork);
+        found.map_or(ForkCondition::Never, |(_, activation)| *activation)
     }
 
     /// What is active at a block.
@@ -185,7 +219,7 @@ impl<'a> ActiveForks<'a> {
     pub fn has(&self, fork: EthereumHardfork) -> bool {
         match self.ethereum_fork_activation(fork) {
             ForkCondition::Block(block) => self.number >= block,
-            ForkCondition::Timestamp(time) => self.merged && self.timestamp >= time,
+            ForkCondition::Timestamp(time) => self.timestamp >= time,
             ForkCondition::TTD { .. } | ForkCondition::Never => false,
         }
     }
@@ -222,11 +256,11 @@ impl EthereumHardforks for ActiveForks<'_> {
         if fork == EthereumHardfork::Paris {
             return if self.merged { ForkCondition::Block(0) } else { ForkCondition::Never };
         }
-        self.spec
-            .activations
-            .iter()
-            .find(|(candidate, _)| *candidate == fork)
-            .map_or(ForkCondition::Never, |(_, activation)| *activation)
+        // Forks by time come after the merge, and do not reach a proof-of-work block however late it is.
+        match self.spec.activation(fork) {
+            ForkCondition::Timestamp(_) if !self.merged => ForkCondition::Never,
+            activation => activation,
+        }
     }
 }
 
@@ -237,8 +271,7 @@ fn block_forks(config: &ChainConfig) -> [Scheduled; 12] {
     [
         ("homesteadBlock", Fork::Homestead, config.homestead_block),
         ("eip150Block", Fork::Tangerine, config.eip150_block),
-        // EIP-155 and EIP-158 are two fields of one fork; every chain sets them alike.
-        ("eip158Block", Fork::SpuriousDragon, config.eip158_block.or(config.eip155_block)),
+        ("eip158Block", Fork::SpuriousDragon, config.eip158_block),
         ("byzantiumBlock", Fork::Byzantium, config.byzantium_block),
         ("constantinopleBlock", Fork::Constantinople, config.constantinople_block),
         // Constantinople without Petersburg's repeal of EIP-1283 is what a missing field would mean; geth reads
@@ -268,12 +301,25 @@ fn time_forks(config: &ChainConfig) -> [Scheduled; 9] {
     ]
 }
 
-/// Whether the forks that are scheduled at all are scheduled in order.
-fn in_order(forks: &[Scheduled]) -> Result<(), SpecError> {
-    let scheduled: Vec<_> = forks.iter().filter_map(|(field, _, at)| at.map(|at| (*field, at))).collect();
-    for pair in scheduled.windows(2) {
-        if pair[1].1 < pair[0].1 {
-            return Err(SpecError::ForkOrder { field: pair[1].0, before: pair[0].0 });
+/// Whether a chain may do without a fork and still have later ones.
+fn is_optional(fork: EthereumHardfork) -> bool {
+    use EthereumHardfork as Fork;
+    matches!(fork, Fork::MuirGlacier | Fork::ArrowGlacier | Fork::GrayGlacier) || fork >= Fork::Bpo1
+}
+
+/// Whether forks are scheduled in order, and none without those that it builds on.
+fn check_order(forks: &[Scheduled]) -> Result<(), SpecError> {
+    let mut before: Option<(&'static str, u64)> = None;
+    let mut missing = None;
+    for (field, fork, at) in forks {
+        match (*at, missing, before) {
+            (None, None, _) if !is_optional(*fork) => missing = Some(*field),
+            (Some(_), Some(missing), _) => return Err(SpecError::ForkMissing { field, missing }),
+            (Some(at), _, Some((before, earliest))) if at < earliest => {
+                return Err(SpecError::ForkOrder { field, before });
+            }
+            (Some(at), ..) => before = Some((*field, at)),
+            _ => {}
         }
     }
     Ok(())

@@ -153,7 +153,7 @@ fn check_blobs(transaction: &Transaction, forks: &ActiveForks<'_>) -> Result<(),
 }
 
 /// What a transaction costs before it runs, in gas: the greater of its intrinsic gas and, from Prague on, the floor
-/// of its calldata (EIP-7623). Saturates instead of overflowing.
+/// of its calldata (EIP-7623). The transaction is in memory, so that the sum is far below 2^64.
 #[must_use]
 pub fn intrinsic_gas(transaction: &Transaction, forks: &ActiveForks<'_>) -> u64 {
     const BASE: u64 = 21_000;

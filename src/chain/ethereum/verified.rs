@@ -2,18 +2,19 @@
 
 use alloy_consensus::Header;
 use alloy_eips::eip4895::Withdrawal;
+use alloy_hardforks::EthereumHardfork;
 use alloy_primitives::B256;
 
 use super::block::{Block, BlockId, Claim, Mismatch, Ommers};
 use super::header::{self, HeaderError};
 use super::signer::{Rejection, VerifiedTransaction, verify_transactions};
-use super::spec::ChainSpec;
+use super::spec::{ActiveForks, ChainSpec};
 use crate::error::Error;
 use crate::verifier::Verifier;
 
 /// A block whose header, body and every signature were checked; ready to be executed.
 ///
-/// It comes from [`verify_block`], or from [`VerifiedBlock::build`] where a block is being made.
+/// There is no way to make one but [`verify_block`].
 #[derive(Clone, Debug)]
 pub struct VerifiedBlock {
     header: Header,
@@ -25,8 +26,12 @@ pub struct VerifiedBlock {
 
 impl VerifiedBlock {
     /// A block that is being built: a header whose roots are still open, over transactions that were verified.
-    #[must_use]
-    pub fn build(header: Header, transactions: Vec<VerifiedTransaction>, withdrawals: Option<Vec<Withdrawal>>) -> Self {
+    #[cfg(feature = "executor")]
+    pub(crate) fn draft(
+        header: Header,
+        transactions: Vec<VerifiedTransaction>,
+        withdrawals: Option<Vec<Withdrawal>>,
+    ) -> Self {
         Self { hash: header.hash_slow(), header, transactions, ommers: Ommers::Headers(Vec::new()), withdrawals }
     }
 
@@ -93,6 +98,7 @@ pub type BlockVerdict = Result<VerifiedBlock, Vec<Problem>>;
 pub fn verify_block(verifier: &Verifier, chain: &ChainSpec, block: Block) -> Result<BlockVerdict, Error> {
     let forks = chain.at(&block.header);
     let mut problems: Vec<_> = header::check(&block.header, &forks).err().map(Problem::Header).into_iter().collect();
+    problems.extend(check_size(&block, &forks).map(Problem::Header));
     problems.extend(verifier.cpu_backend().install(|| block.check_body()).into_iter().map(Problem::Mismatch));
     let verified = verify_transactions(verifier, &forks, block.transactions.into_iter().map(Ok).collect())?;
     problems.extend(verified.rejected.into_iter().map(|(index, rejection)| Problem::Transaction { index, rejection }));
@@ -110,6 +116,20 @@ pub fn verify_block(verifier: &Verifier, chain: &ChainSpec, block: Block) -> Res
         ommers: block.ommers,
         withdrawals: block.withdrawals,
     }))
+}
+
+/// EIP-7934: from Osaka on, a block's RLP takes at most 8 MiB.
+fn check_size(block: &Block, forks: &ActiveForks<'_>) -> Option<HeaderError> {
+    const MAX_RLP_BLOCK_SIZE: usize = 8 << 20;
+    if !forks.has(EthereumHardfork::Osaka) {
+        return None;
+    }
+    let size = block.encode()?.len();
+    (size > MAX_RLP_BLOCK_SIZE).then(|| HeaderError::Value {
+        field: "size",
+        value: size.to_string(),
+        expected: format!("expected at most {MAX_RLP_BLOCK_SIZE} bytes"),
+    })
 }
 
 fn wrong_senders<'a>(

@@ -27,6 +27,18 @@ pub struct WideFeeTransaction {
 }
 
 impl WideFeeTransaction {
+    /// The transaction's hash.
+    #[must_use]
+    pub fn hash(&self) -> B256 {
+        self.hash
+    }
+
+    /// The fee per gas, at most, in wei.
+    #[must_use]
+    pub fn max_fee_per_gas(&self) -> U256 {
+        self.max_fee
+    }
+
     /// Parses an envelope that is well-formed but for the width of its fees; `None` for any other.
     pub(super) fn parse(envelope: &[u8]) -> Option<Self> {
         let (ty, mut list) = match envelope {
