@@ -24,13 +24,13 @@ const QUEUE: usize = 2;
 #[derive(Args, Clone, Debug)]
 pub(super) struct RunArgs {
     /// Blocks as RLP, one after the other, as `geth export` writes them; may be gzipped; `-` is standard input
-    #[arg(long, value_name = "FILE", requires = "genesis", conflicts_with = "block")]
+    #[arg(long, value_name = "FILE", requires = "genesis", group = "given", conflicts_with_all = WorkloadArgs::NAMES)]
     chain: Option<PathBuf>,
     /// The chain's genesis.json, as geth takes it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "given")]
     genesis: Option<PathBuf>,
     /// One block as `eth_getBlockByNumber` gives it with full transactions; may be gzipped
-    #[arg(long, value_name = "FILE", requires = "prestate")]
+    #[arg(long, value_name = "FILE", requires = "prestate", group = "given", conflicts_with_all = WorkloadArgs::NAMES)]
     block: Option<PathBuf>,
     /// The accounts and slots that the block reads, as JSON; may be gzipped
     #[arg(long, value_name = "FILE", requires = "block")]
