@@ -19,7 +19,7 @@ pub use builder::{BlockAttributes, BuildError};
 pub use delta::{AccountDelta, StateDelta};
 pub use ledger::{Imported, Ledger, LedgerError};
 pub use outcome::{Outcome, check_outcome};
-pub use prestate::{PreState, PreStateError};
+pub use prestate::{PreState, PreStateError, PreStateReads};
 pub use sequential::SequentialExecutor;
 pub use world::WorldState;
 

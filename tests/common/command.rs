@@ -1,5 +1,7 @@
 //! The `phalanx` command, run as anyone runs it.
 
+#![allow(dead_code, reason = "no test needs all of it")]
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -57,6 +59,13 @@ impl Ran {
     pub(crate) fn error_lines(&self) -> Vec<&str> {
         let error = |line| str::strip_prefix(line, "error: ").unwrap_or_else(|| panic!("`{line}` is no error line"));
         self.stderr.lines().map(error).collect()
+    }
+
+    /// The one line of a command that could not check its input.
+    pub(crate) fn the_line(&self) -> &str {
+        assert_eq!(self.status, Some(2), "{}", self.stderr);
+        let [line] = self.error_lines()[..] else { panic!("not one line:\n{}", self.stderr) };
+        line
     }
 }
 
