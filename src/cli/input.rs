@@ -4,10 +4,13 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::Failure;
+use super::{Failure, STOP};
 
 /// The most that a JSON block may unpack to. The largest on mainnet take a few megabytes.
 pub(super) const MAX_BLOCK_JSON: u64 = 128 << 20;
@@ -50,30 +53,86 @@ pub(super) enum Kind {
     BitcoinBlock,
 }
 
-/// Opens a source for reading; gzip is unpacked on the way.
+/// Opens a source that is not empty for reading; gzip is unpacked on the way.
 pub(super) fn open(source: &Source) -> Result<Box<dyn BufRead + Send>, Failure> {
     let failed = |error: io::Error| Failure::not_checked(format!("{source}: {error}"));
     let mut reader: Box<dyn BufRead + Send> = match source {
-        Source::Stdin => Box::new(BufReader::new(io::stdin())),
+        Source::Stdin => Box::new(BufReader::new(Pipe::new(io::stdin()))),
         Source::File(path) => {
             let file = File::open(path).map_err(failed)?;
-            if file.metadata().map_err(failed)?.is_dir() {
+            let metadata = file.metadata().map_err(failed)?;
+            if metadata.is_dir() {
                 return Err(Failure::not_checked(format!("{source}: a folder, where a file is needed")));
             }
-            Box::new(BufReader::with_capacity(1 << 20, file))
+            if metadata.is_file() {
+                Box::new(BufReader::with_capacity(1 << 20, file))
+            } else {
+                Box::new(BufReader::new(Pipe::new(file)))
+            }
         }
     };
     if reader.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]) {
         reader = Box::new(BufReader::with_capacity(1 << 20, MultiGzDecoder::new(reader)));
     }
+    if reader.fill_buf().map_err(failed)?.is_empty() {
+        return Err(Failure::not_checked(format!("{source}: empty")));
+    }
     Ok(reader)
 }
 
-/// Tells what follows in a reader, without taking from it.
+/// What may keep a reader waiting for as long as it likes. A thread of its own waits, so that Ctrl-C does not have to.
+struct Pipe {
+    chunks: Receiver<io::Result<Vec<u8>>>,
+    chunk: io::Cursor<Vec<u8>>,
+}
+
+impl Pipe {
+    /// How often a reader that waits looks whether it was stopped.
+    const LOOK: Duration = Duration::from_millis(50);
+
+    fn new(mut source: impl Read + Send + 'static) -> Self {
+        const CHUNK: usize = 1 << 16;
+        let (sender, chunks) = sync_channel(2);
+        // Ends with the source, or when nobody takes its chunks any more.
+        std::thread::spawn(move || {
+            loop {
+                let mut chunk = vec![0; CHUNK];
+                let read = source.read(&mut chunk).map(|length| {
+                    chunk.truncate(length);
+                    chunk
+                });
+                let interrupted = read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted);
+                let last = read.as_ref().map_or(!interrupted, Vec::is_empty);
+                if (!interrupted && sender.send(read).is_err()) || last {
+                    return;
+                }
+            }
+        });
+        Self { chunks, chunk: io::Cursor::default() }
+    }
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.chunk.fill_buf()?.is_empty() {
+            match self.chunks.recv_timeout(Self::LOOK) {
+                Ok(chunk) if chunk.as_ref().is_ok_and(Vec::is_empty) => return Ok(0),
+                Ok(chunk) => self.chunk = io::Cursor::new(chunk?),
+                Err(RecvTimeoutError::Disconnected) => return Ok(0),
+                Err(RecvTimeoutError::Timeout) if STOP.load(Ordering::Relaxed) => {
+                    return Err(io::Error::other("stopped while waiting for more"));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        self.chunk.read(buffer)
+    }
+}
+
+/// Tells what follows in a reader that is not at its end, without taking from it.
 pub(super) fn kind(source: &Source, reader: &mut dyn BufRead) -> Result<Kind, Failure> {
     let start = reader.fill_buf().map_err(|error| Failure::not_checked(format!("{source}: {error}")))?;
     match start {
-        [] => Err(Failure::not_checked(format!("{source}: empty"))),
         [b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n', ..] => Ok(Kind::EthereumBlock),
         // The length-prefixed form that nodes store blocks in starts with mainnet's magic, a list's header as well.
         [0xf9, 0xbe, 0xb4, 0xd9, ..] => Ok(Kind::BitcoinBlock),

@@ -12,7 +12,7 @@ use super::{Common, Failure, STOP, Status, print, progress_bar};
 use crate::chain::ethereum::{
     BlockStream, ChainSpec, Ommers, Problem, block_from_json, genesis_from_json, verify_block,
 };
-use crate::executor::{Executor, Ledger, PreState, SequentialExecutor, check_outcome};
+use crate::executor::{Executor, Ledger, PreState, PreStateReads, SequentialExecutor, check_outcome};
 use crate::pipeline::{End, Import, ImportReport, StageMeter};
 use crate::report::{RunReport, RunSummary, count};
 use crate::verifier::Verifier;
@@ -24,15 +24,15 @@ const QUEUE: usize = 2;
 #[derive(Args, Clone, Debug)]
 pub(super) struct RunArgs {
     /// Blocks as RLP, one after the other, as `geth export` writes them; may be gzipped; `-` is standard input
-    #[arg(long, value_name = "FILE", requires = "genesis", conflicts_with = "block")]
+    #[arg(long, value_name = "FILE", requires = "genesis", group = "given", conflicts_with_all = WorkloadArgs::NAMES)]
     chain: Option<PathBuf>,
     /// The chain's genesis.json, as geth takes it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "given")]
     genesis: Option<PathBuf>,
     /// One block as `eth_getBlockByNumber` gives it with full transactions; may be gzipped
-    #[arg(long, value_name = "FILE", requires = "prestate")]
+    #[arg(long, value_name = "FILE", requires = "prestate", group = "given", conflicts_with_all = WorkloadArgs::NAMES)]
     block: Option<PathBuf>,
-    /// The accounts and slots that the block reads, as JSON; may be gzipped
+    /// The accounts and slots that the block reads, as JSON, null for an account that does not exist; may be gzipped
     #[arg(long, value_name = "FILE", requires = "block")]
     prestate: Option<PathBuf>,
     /// The code of those accounts by its hash, as JSON; may be gzipped
@@ -183,6 +183,7 @@ fn run_block(args: &RunArgs, path: &std::path::Path, verifier: &Verifier) -> Res
     let elapsed = start.elapsed();
 
     let state = read_state(args, id.number)?;
+    let reads = PreStateReads::new(&state);
     let resumed = Instant::now();
     let verdict =
         verify.time(transactions, || verify_block(verifier, &chain, block)).map_err(|error| at(path, &error))?;
@@ -195,17 +196,31 @@ fn run_block(args: &RunArgs, path: &std::path::Path, verifier: &Verifier) -> Res
     let problems = match verdict {
         Err(problems) => problems,
         Ok(block) => {
-            let executed = execute.time(transactions, || SequentialExecutor.execute(&chain, &block, &state));
-            match executed {
+            let executed = execute.time(transactions, || SequentialExecutor.execute(&chain, &block, &reads));
+            let (problems, suspect) = match executed {
                 Ok(outcome) => {
                     summary.notes = notes(&outcome, block.ommers());
                     summary.gas_used = outcome.gas_used;
                     let mismatches = check.time(transactions, || check_outcome(block.header(), &outcome, None));
-                    mismatches.into_iter().map(Problem::Mismatch).collect()
+                    let problems: Vec<_> = mismatches.into_iter().map(Problem::Mismatch).collect();
+                    (problems, reads.suspect(&block, None))
                 }
-                Err(error) if error.is_invalid_block() => vec![Problem::Execution(error.to_string())],
+                Err(error) if error.is_invalid_block() => {
+                    (vec![Problem::Execution(error.to_string())], reads.suspect(&block, Some(&error)))
+                }
                 Err(error) => return Err(at(path, &format!("{id}: {error}"))),
+            };
+            // An account left out reads as one that does not exist, and may be all that is wrong.
+            if let (Some(account), false) = (suspect, problems.is_empty()) {
+                let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+                let line = format!(
+                    "{id}: {}; not the block's fault if account {account}, which the pre-state does not list, exists \
+                     (null says that it does not)",
+                    problems.join("; ")
+                );
+                return Err(at(path, &line));
             }
+            problems
         }
     };
     if problems.is_empty() {

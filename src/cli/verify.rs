@@ -131,10 +131,13 @@ fn chain(args: &VerifyArgs) -> Result<ChainSpec, Failure> {
             ChainSpec::from_genesis(&genesis).map_err(|error| at(&error))?
         }
     };
-    Ok(match args.fork {
-        Some(fork) => chain.frozen_at(fork),
-        None => chain,
-    })
+    match args.fork {
+        Some(fork) if fork > EthereumHardfork::Bpo5 => {
+            Err(Failure::not_checked(format!("--fork {fork}: not supported; the newest supported fork is BPO5")))
+        }
+        Some(fork) => Ok(chain.frozen_at(fork)),
+        None => Ok(chain),
+    }
 }
 
 fn verify_source(verifier: &Verifier, chain: &ChainSpec, source: &Source) -> FileReport {

@@ -38,6 +38,9 @@ impl Default for WorkloadArgs {
 }
 
 impl WorkloadArgs {
+    /// Every argument, for whoever takes none of them.
+    pub(super) const NAMES: [&str; 5] = ["blocks", "transactions", "accounts", "mix", "seed"];
+
     pub(super) fn blocks(&self) -> u64 {
         self.blocks
     }

@@ -20,7 +20,7 @@ pub use builder::{BlockAttributes, BuildError};
 pub use delta::{AccountDelta, AccountState, StateDelta};
 pub use ledger::{Imported, Ledger, LedgerError};
 pub use outcome::{Outcome, check_outcome};
-pub use prestate::{PreState, PreStateError};
+pub use prestate::{PreState, PreStateError, PreStateReads};
 pub use sequential::SequentialExecutor;
 pub use world::WorldState;
 

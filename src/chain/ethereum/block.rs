@@ -277,15 +277,16 @@ fn envelopes(block: &Bytes, list: &[u8]) -> Result<Vec<Bytes>, BlockError> {
     let mut rest = list;
     let mut envelopes = Vec::new();
     while !rest.is_empty() {
+        let index = envelopes.len();
+        let malformed = |error| BlockError::Transaction { index, error: DecodeError::Rlp(error) };
         let item = rest;
-        let header = alloy_rlp::Header::decode(&mut rest).map_err(malformed("transactions"))?;
-        let (payload, after) = rest
-            .split_at_checked(header.payload_length)
-            .ok_or(BlockError::Malformed { field: "transactions", error: alloy_rlp::Error::InputTooShort })?;
+        let header = alloy_rlp::Header::decode(&mut rest).map_err(malformed)?;
+        let (payload, after) =
+            rest.split_at_checked(header.payload_length).ok_or(malformed(alloy_rlp::Error::InputTooShort))?;
         let envelope = if header.list { &item[..item.len() - after.len()] } else { payload };
         // A legacy transaction wrapped into a string would have a second encoding, and another root.
         if !header.list && envelope.first().is_none_or(|ty| *ty >= 0x80) {
-            return Err(BlockError::Malformed { field: "transactions", error: alloy_rlp::Error::UnexpectedString });
+            return Err(malformed(alloy_rlp::Error::UnexpectedString));
         }
         envelopes.push(block.slice_ref(envelope));
         rest = after;

@@ -70,6 +70,8 @@ pub fn check(header: &Header, forks: &ActiveForks<'_>) -> Result<(), HeaderError
         ("excessBlobGas", header.excess_blob_gas.is_some(), Fork::Cancun),
         ("parentBeaconBlockRoot", header.parent_beacon_block_root.is_some(), Fork::Cancun),
         ("requestsHash", header.requests_hash.is_some(), Fork::Prague),
+        ("blockAccessListHash", header.block_access_list_hash.is_some(), Fork::Amsterdam),
+        ("slotNumber", header.slot_number.is_some(), Fork::Amsterdam),
     ];
     for (field, present, since) in fields {
         match (present, forks.has(since)) {

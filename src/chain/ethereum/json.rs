@@ -106,7 +106,8 @@ struct JsonTransaction {
     max_fee_per_gas: Option<U128>,
     max_priority_fee_per_gas: Option<U128>,
     max_fee_per_blob_gas: Option<U128>,
-    #[serde(default)]
+    /// `null` where a contract is created; a field left out is more likely an oversight.
+    #[serde(deserialize_with = "Option::deserialize")]
     to: Option<Address>,
     value: U256,
     input: Bytes,
@@ -209,6 +210,9 @@ impl JsonTransaction {
     /// Older nodes give the parity as `v` alone.
     fn y_parity(&self) -> Result<bool, FieldProblem> {
         let (field, parity) = match (self.y_parity, self.v) {
+            (Some(parity), Some(v)) if parity.to::<u128>() != v.to::<u128>() => {
+                return Err(FieldProblem("v", format!("{v} contradicts the yParity {parity}")));
+            }
             (Some(parity), _) => ("yParity", parity.to::<u128>()),
             (None, Some(v)) => ("v", v.to()),
             (None, None) => return Err(FieldProblem("yParity", "missing".to_owned())),

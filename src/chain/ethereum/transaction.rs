@@ -1,6 +1,7 @@
 //! One transaction, from its bytes.
 
-use alloy_consensus::{EthereumTxEnvelope, TxEip4844};
+use alloy_consensus::transaction::RlpEcdsaDecodableTx;
+use alloy_consensus::{EthereumTxEnvelope, TxEip4844, TxLegacy};
 use alloy_eips::Decodable2718;
 use alloy_eips::eip2718::Eip2718Error;
 
@@ -30,17 +31,21 @@ pub enum DecodeError {
 /// Decodes one transaction: an EIP-2718 envelope, or a legacy transaction's RLP list.
 pub fn decode_transaction(bytes: &[u8]) -> Result<Transaction, DecodeError> {
     let mut rest = bytes;
-    let transaction = Transaction::decode_2718(&mut rest).map_err(|error| match error {
-        // Where a byte is no type, alloy goes by what it makes of a legacy transaction and may call it a type.
-        Eip2718Error::RlpError(alloy_rlp::Error::Overflow) | Eip2718Error::UnexpectedType(0)
-            if let Some(wide) = WideFeeTransaction::parse(bytes) =>
-        {
+    let decoded = match bytes.first() {
+        // EIP-2718: a first byte of at most 0x7f is a type; a legacy transaction has none, and 0 stands for nothing.
+        Some(ty @ (0 | 5..=0x7f)) => return Err(DecodeError::UnknownType(*ty)),
+        Some(1..=4) => Transaction::decode_2718(&mut rest).map_err(|error| match error {
+            Eip2718Error::RlpError(error) => error,
+            _ => alloy_rlp::Error::Custom("not an EIP-2718 envelope"),
+        }),
+        // Asked for by name, since alloy, left to find out, does not say what is wrong with a legacy transaction.
+        _ => TxLegacy::rlp_decode_signed(&mut rest).map(Transaction::Legacy),
+    };
+    let transaction = decoded.map_err(|error| match error {
+        alloy_rlp::Error::Overflow if let Some(wide) = WideFeeTransaction::parse(bytes) => {
             DecodeError::WideFee(Box::new(wide))
         }
-        Eip2718Error::RlpError(error) => DecodeError::Rlp(error),
-        // A byte from 0xc0 on leads a legacy transaction; one below 0x80 is a type.
-        Eip2718Error::UnexpectedType(ty) => DecodeError::UnknownType(ty),
-        _ => DecodeError::Rlp(alloy_rlp::Error::Custom("not an EIP-2718 envelope")),
+        error => DecodeError::Rlp(error),
     })?;
     if rest.is_empty() { Ok(transaction) } else { Err(DecodeError::Trailing(rest.len())) }
 }
