@@ -89,7 +89,7 @@ fn the_json_of_run_has_its_fields_and_they_agree() {
         ]
     );
     assert_eq!([&report["blocks"], &report["head"], &report["transactions"], &report["threads"]], [3, 3, 150, 2]);
-    assert_eq!((&report["error"], &report["notes"]), (&Value::Null, &json!([])));
+    assert_eq!((&report["errors"], &report["notes"]), (&json!([]), &json!([])));
     assert!(report["gas_used"].as_u64().unwrap() >= 150 * 21_000);
     let [seconds, rate] = ["seconds", "transactions_per_second"].map(|field| report[field].as_f64().unwrap());
     assert!((rate * seconds - 150.0).abs() < 1e-6, "{rate} a second for {seconds} s");
@@ -364,7 +364,7 @@ mod interrupt {
         assert_eq!(report["transactions"], blocks * 50);
         let line = format!("{name}: stopped after {blocks} blocks, at block {blocks}");
         assert_eq!(ran.error_lines(), [&*line]);
-        assert_eq!(report["error"], line);
+        assert_eq!(report["errors"], json!([line]));
         blocks
     }
 

@@ -4,16 +4,14 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{Failure, STOP};
+use super::Failure;
+use super::pipe::Pipe;
 
 /// The most that a JSON block may unpack to. The largest on mainnet take a few megabytes.
-pub(super) const MAX_BLOCK_JSON: u64 = 128 << 20;
+pub(super) const MAX_BLOCK_JSON: u64 = 64 << 20;
 
 /// The most that a pre-state, a code file or a genesis may unpack to.
 pub(super) const MAX_STATE_JSON: u64 = 512 << 20;
@@ -56,23 +54,20 @@ pub(super) enum Kind {
 /// Opens a source that is not empty for reading; gzip is unpacked on the way.
 pub(super) fn open(source: &Source) -> Result<Box<dyn BufRead + Send>, Failure> {
     let failed = |error: io::Error| Failure::not_checked(format!("{source}: {error}"));
-    let mut reader: Box<dyn BufRead + Send> = match source {
-        Source::Stdin => Box::new(BufReader::new(Pipe::new(io::stdin()))),
+    let reader: Box<dyn Read + Send> = match source {
+        Source::Stdin => Box::new(Pipe::new(io::stdin())),
         Source::File(path) => {
             let file = File::open(path).map_err(failed)?;
             let metadata = file.metadata().map_err(failed)?;
             if metadata.is_dir() {
                 return Err(Failure::not_checked(format!("{source}: a folder, where a file is needed")));
             }
-            if metadata.is_file() {
-                Box::new(BufReader::with_capacity(1 << 20, file))
-            } else {
-                Box::new(BufReader::new(Pipe::new(file)))
-            }
+            if metadata.is_file() { Box::new(file) } else { Box::new(Pipe::new(file)) }
         }
     };
+    let mut reader = with_start(reader).map_err(failed)?;
     if reader.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]) {
-        reader = Box::new(BufReader::with_capacity(1 << 20, MultiGzDecoder::new(reader)));
+        reader = with_start(MultiGzDecoder::new(reader)).map_err(failed)?;
     }
     if reader.fill_buf().map_err(failed)?.is_empty() {
         return Err(Failure::not_checked(format!("{source}: empty")));
@@ -80,53 +75,12 @@ pub(super) fn open(source: &Source) -> Result<Box<dyn BufRead + Send>, Failure> 
     Ok(reader)
 }
 
-/// What may keep a reader waiting for as long as it likes. A thread of its own waits, so that Ctrl-C does not have to.
-struct Pipe {
-    chunks: Receiver<io::Result<Vec<u8>>>,
-    chunk: io::Cursor<Vec<u8>>,
-}
-
-impl Pipe {
-    /// How often a reader that waits looks whether it was stopped.
-    const LOOK: Duration = Duration::from_millis(50);
-
-    fn new(mut source: impl Read + Send + 'static) -> Self {
-        const CHUNK: usize = 1 << 16;
-        let (sender, chunks) = sync_channel(2);
-        // Ends with the source, or when nobody takes its chunks any more.
-        std::thread::spawn(move || {
-            loop {
-                let mut chunk = vec![0; CHUNK];
-                let read = source.read(&mut chunk).map(|length| {
-                    chunk.truncate(length);
-                    chunk
-                });
-                let interrupted = read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted);
-                let last = read.as_ref().map_or(!interrupted, Vec::is_empty);
-                if (!interrupted && sender.send(read).is_err()) || last {
-                    return;
-                }
-            }
-        });
-        Self { chunks, chunk: io::Cursor::default() }
-    }
-}
-
-impl Read for Pipe {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.chunk.fill_buf()?.is_empty() {
-            match self.chunks.recv_timeout(Self::LOOK) {
-                Ok(chunk) if chunk.as_ref().is_ok_and(Vec::is_empty) => return Ok(0),
-                Ok(chunk) => self.chunk = io::Cursor::new(chunk?),
-                Err(RecvTimeoutError::Disconnected) => return Ok(0),
-                Err(RecvTimeoutError::Timeout) if STOP.load(Ordering::Relaxed) => {
-                    return Err(io::Error::other("stopped while waiting for more"));
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-        }
-        self.chunk.read(buffer)
-    }
+/// A buffered reader that has all the bytes by which a file is told in its buffer first, however they arrive.
+fn with_start(mut reader: impl Read + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
+    const START: u64 = 64;
+    let mut start = Vec::new();
+    reader.by_ref().take(START).read_to_end(&mut start)?;
+    Ok(Box::new(BufReader::with_capacity(1 << 20, io::Cursor::new(start).chain(reader))))
 }
 
 /// Tells what follows in a reader that is not at its end, without taking from it.

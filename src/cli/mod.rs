@@ -6,6 +6,8 @@
 mod devices;
 mod generate;
 mod input;
+mod lone_block;
+mod pipe;
 mod run;
 mod verify;
 mod workload;
@@ -107,18 +109,26 @@ pub fn main() -> ExitCode {
     if let Err(error) = ctrlc::set_handler(interrupt) {
         tracing::warn!(%error, "Ctrl-C will end the program at once");
     }
-    let ended = match cli.command.unwrap_or_else(|| Command::Run(run::RunArgs::default())) {
-        Command::Run(args) => run::run(&args),
-        Command::Verify(args) => verify::verify(&args),
-        Command::Generate(args) => generate::generate(&args),
-        Command::Devices(args) => Ok(devices::devices(args)),
-    };
-    match ended {
-        Ok(status) => status.into(),
-        Err(failure) => {
+    let command = cli.command.unwrap_or_else(|| Command::Run(run::RunArgs::default()));
+    match std::panic::catch_unwind(|| dispatch(&command)) {
+        Ok(Ok(status)) => status.into(),
+        Ok(Err(failure)) => {
             error_line(&failure.line);
             failure.status.into()
         }
+        Err(_) => {
+            error_line("a defect of phalanx, told above: what was being checked was not checked to its end");
+            Status::NotChecked.into()
+        }
+    }
+}
+
+fn dispatch(command: &Command) -> Result<Status, Failure> {
+    match command {
+        Command::Run(args) => run::run(args),
+        Command::Verify(args) => verify::verify(args),
+        Command::Generate(args) => generate::generate(args),
+        Command::Devices(args) => Ok(devices::devices(*args)),
     }
 }
 

@@ -1,24 +1,25 @@
 //! `phalanx run`: the main job, from bytes to receipts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 
-use super::input::{self, MAX_BLOCK_JSON, MAX_STATE_JSON, Source};
+use super::input::{self, MAX_STATE_JSON, Source};
 use super::workload::WorkloadArgs;
-use super::{Common, Failure, STOP, Status, print, progress_bar};
-use crate::chain::ethereum::{
-    BlockStream, ChainSpec, Ommers, Problem, block_from_json, genesis_from_json, verify_block,
-};
-use crate::executor::{Executor, Ledger, PreState, PreStateReads, SequentialExecutor, check_outcome};
-use crate::pipeline::{End, Import, ImportReport, StageMeter};
-use crate::report::{RunReport, RunSummary, count};
+use super::{Common, Failure, STOP, Status, lone_block, print, progress_bar};
+use crate::chain::ethereum::{BlockStream, genesis_from_json};
+use crate::executor::{Executor, Ledger, SequentialExecutor};
+use crate::pipeline::{End, Import, ImportError, ImportReport};
+use crate::report::{RunReport, RunSummary};
 use crate::verifier::Verifier;
 
 /// Blocks that wait between two stages. Two keep every stage busy where blocks differ in size; more would only hold memory.
 const QUEUE: usize = 2;
+
+/// The most transactions of a workload that are prepared before it runs, about a gigabyte of them.
+const MAX_PREPARED: u64 = 5_000_000;
 
 /// Without --chain or --block a workload is generated and run.
 #[derive(Args, Clone, Debug)]
@@ -62,21 +63,38 @@ impl Default for RunArgs {
     }
 }
 
+impl RunArgs {
+    fn lone_block_files<'a>(&'a self, block: &'a Path) -> lone_block::Files<'a> {
+        lone_block::Files {
+            block,
+            genesis: self.genesis.as_deref(),
+            prestate: self.prestate.as_deref(),
+            code: self.code.as_deref(),
+            block_hashes: self.block_hashes.as_deref(),
+        }
+    }
+}
+
 pub(super) fn run(args: &RunArgs) -> Result<Status, Failure> {
     let verifier = args.common.verifier()?;
     let (report, status) = match (&args.chain, &args.block) {
         (Some(chain), _) => run_chain(args, chain, &verifier)?,
-        (None, Some(block)) => run_block(args, block, &verifier)?,
+        (None, Some(block)) => lone_block::run(&args.lone_block_files(block), &verifier)?,
         (None, None) => run_workload(args, &verifier)?,
     };
     print(&if args.common.json { format!("{:#}", report.to_json()) } else { report.to_text() });
-    if let Some(line) = &report.ended_by {
+    for line in &report.errors {
         super::error_line(line);
     }
     Ok(status)
 }
 
 fn run_workload(args: &RunArgs, verifier: &Verifier) -> Result<(RunReport, Status), Failure> {
+    if args.workload.size() > MAX_PREPARED {
+        return Err(Failure::not_checked(format!(
+            "--blocks times --transactions is more than the {MAX_PREPARED} that `run` prepares in memory; `generate` a file"
+        )));
+    }
     let start = Instant::now();
     let mut generated = args.workload.generate()?;
     let genesis = generated.genesis().clone();
@@ -102,7 +120,7 @@ fn run_workload(args: &RunArgs, verifier: &Verifier) -> Result<(RunReport, Statu
     Ok(import_report("generated workload", input, imported, &ledger, verifier))
 }
 
-fn run_chain(args: &RunArgs, chain: &std::path::Path, verifier: &Verifier) -> Result<(RunReport, Status), Failure> {
+fn run_chain(args: &RunArgs, chain: &Path, verifier: &Verifier) -> Result<(RunReport, Status), Failure> {
     // clap requires it beside --chain.
     let path = args.genesis.as_deref().ok_or_else(|| Failure::not_checked("--chain needs --genesis"))?;
     let named = |error: &dyn std::fmt::Display| Failure::not_checked(format!("{}: {error}", path.display()));
@@ -132,16 +150,16 @@ fn import_report(
     ledger: &Ledger,
     verifier: &Verifier,
 ) -> (RunReport, Status) {
-    let (ended_by, status) = match &imported.end {
-        Ok(End::Complete) => (None, Status::Valid),
+    let (errors, status) = match &imported.end {
+        Ok(End::Complete) => (Vec::new(), Status::Valid),
         Ok(End::Stopped) => {
             let head = ledger.head().number;
-            (Some(format!("{file}: stopped after {} blocks, at block {head}", imported.blocks)), Status::NotChecked)
+            (vec![format!("{file}: stopped after {} blocks, at block {head}", imported.blocks)], Status::NotChecked)
         }
-        Err(error) => {
-            let status = if error.is_invalid_block() { Status::Invalid } else { Status::NotChecked };
-            (Some(format!("{file}: {error}")), status)
+        Err(ImportError::Invalid { id, problems }) => {
+            (problems.iter().map(|problem| format!("{file}: {id}: {problem}")).collect(), Status::Invalid)
         }
+        Err(error) => (vec![format!("{file}: {error}")], Status::NotChecked),
     };
     let summary = RunSummary {
         input,
@@ -154,116 +172,5 @@ fn import_report(
         executor: SequentialExecutor.name(),
         notes: Vec::new(),
     };
-    (RunReport { summary, stages: imported.stages, ended_by }, status)
-}
-
-fn run_block(args: &RunArgs, path: &std::path::Path, verifier: &Verifier) -> Result<(RunReport, Status), Failure> {
-    let at = |file: &std::path::Path, error: &dyn std::fmt::Display| {
-        Failure::not_checked(format!("{}: {error}", file.display()))
-    };
-    let chain = match &args.genesis {
-        None => ChainSpec::mainnet(),
-        Some(path) => {
-            let genesis =
-                genesis_from_json(&input::read_file(path, MAX_STATE_JSON)?).map_err(|error| at(path, &error))?;
-            ChainSpec::from_genesis(&genesis).map_err(|error| at(path, &error))?
-        }
-    };
-    let text = input::read_file(path, MAX_BLOCK_JSON)?;
-    let start = Instant::now();
-    let [decode, verify, execute, check] = [
-        StageMeter::new("decode", "transactions"),
-        StageMeter::new("verify", "transactions"),
-        StageMeter::new("execute", "transactions"),
-        StageMeter::new("check roots", "transactions"),
-    ];
-    let block = verifier.cpu_backend().install(|| block_from_json(&text)).map_err(|error| at(path, &error))?;
-    let (id, transactions) = (block.id(), block.transactions.len());
-    decode.add(transactions, start.elapsed());
-    let elapsed = start.elapsed();
-
-    let state = read_state(args, id.number)?;
-    let reads = PreStateReads::new(&state);
-    let resumed = Instant::now();
-    let verdict =
-        verify.time(transactions, || verify_block(verifier, &chain, block)).map_err(|error| at(path, &error))?;
-    let mut summary = RunSummary {
-        input: format!("{}: {id}, {} transactions", path.display(), count(transactions as u64)),
-        threads: verifier.cpu_backend().threads(),
-        executor: SequentialExecutor.name(),
-        ..RunSummary::default()
-    };
-    let problems = match verdict {
-        Err(problems) => problems,
-        Ok(block) => {
-            let executed = execute.time(transactions, || SequentialExecutor.execute(&chain, &block, &reads));
-            let (problems, suspect) = match executed {
-                Ok(outcome) => {
-                    summary.notes = notes(&outcome, block.ommers());
-                    summary.gas_used = outcome.gas_used;
-                    let mismatches = check.time(transactions, || check_outcome(block.header(), &outcome, None));
-                    let problems: Vec<_> = mismatches.into_iter().map(Problem::Mismatch).collect();
-                    (problems, reads.suspect(&block, None))
-                }
-                Err(error) if error.is_invalid_block() => {
-                    (vec![Problem::Execution(error.to_string())], reads.suspect(&block, Some(&error)))
-                }
-                Err(error) => return Err(at(path, &format!("{id}: {error}"))),
-            };
-            // An account left out reads as one that does not exist, and may be all that is wrong.
-            if let (Some(account), false) = (suspect, problems.is_empty()) {
-                let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-                let line = format!(
-                    "{id}: {}; not the block's fault if account {account}, which the pre-state does not list, exists \
-                     (null says that it does not)",
-                    problems.join("; ")
-                );
-                return Err(at(path, &line));
-            }
-            problems
-        }
-    };
-    if problems.is_empty() {
-        (summary.blocks, summary.transactions, summary.head) = (1, transactions as u64, Some(id.number));
-    }
-    summary.elapsed = elapsed + resumed.elapsed();
-    let lines: Vec<_> = problems.iter().map(|problem| format!("{}: {id}: {problem}", path.display())).collect();
-    let status = if lines.is_empty() { Status::Valid } else { Status::Invalid };
-    // Each on a line of its own; the last with the report.
-    let (last, others) = lines.split_last().map_or((None, &[][..]), |(last, others)| (Some(last.clone()), others));
-    for line in others {
-        super::error_line(line);
-    }
-    // A stage that was not reached has nothing to say.
-    let mut stages = [decode, verify, execute, check].map(|meter| meter.report()).to_vec();
-    stages.retain(|stage| stage.busy > Duration::ZERO);
-    Ok((RunReport { summary, stages, ended_by: last }, status))
-}
-
-fn read_state(args: &RunArgs, number: u64) -> Result<PreState, Failure> {
-    let path = args.prestate.as_deref().ok_or_else(|| Failure::not_checked("--block needs --prestate"))?;
-    let at = |path: &std::path::Path| {
-        let path = path.display().to_string();
-        move |error: crate::executor::PreStateError| Failure::not_checked(format!("{path}: {error}"))
-    };
-    let mut state = PreState::from_json(&input::read_file(path, MAX_STATE_JSON)?).map_err(at(path))?;
-    if let Some(path) = &args.code {
-        state.add_codes_from_json(&input::read_file(path, MAX_STATE_JSON)?).map_err(at(path))?;
-    }
-    if let Some(path) = &args.block_hashes {
-        state.add_block_hashes_from_json(&input::read_file(path, MAX_STATE_JSON)?, number).map_err(at(path))?;
-    }
-    Ok(state)
-}
-
-/// What a block by itself does not let one compare.
-fn notes(outcome: &crate::executor::Outcome, ommers: &Ommers) -> Vec<String> {
-    let mut notes = vec!["stateRoot not compared: a pre-state holds a part of the state only".to_owned()];
-    if !outcome.receipts_have_roots {
-        notes.push("receiptsRoot not compared: before Byzantium, receipts hold state roots".to_owned());
-    }
-    if matches!(ommers, Ommers::Hashes(_)) {
-        notes.push("sha3Uncles not compared: JSON gives the ommers' hashes and not their headers".to_owned());
-    }
-    notes
+    (RunReport { summary, stages: imported.stages, errors }, status)
 }

@@ -1,10 +1,11 @@
 //! `phalanx verify`: signatures, hashes and roots, without executing.
 
 use std::io::BufRead;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use alloy_consensus::Header;
 use alloy_hardforks::EthereumHardfork;
 use clap::Args;
 use serde_json::json;
@@ -13,13 +14,16 @@ use super::input::{self, Kind, MAX_BLOCK_JSON, MAX_STATE_JSON, Source};
 use super::{Common, Failure, STOP, Status, error_line, print, progress_bar};
 use crate::chain::bitcoin;
 use crate::chain::ethereum::{
-    Block, BlockId, BlockStream, ChainSpec, block_from_json, genesis_from_json, verify_block,
+    Block, BlockId, BlockStream, ChainSpec, block_from_json, genesis_from_json, header, verify_block,
 };
 use crate::report::{count, rate, seconds, table};
 use crate::verifier::Verifier;
 
 /// The most a raw Bitcoin block may take, its length-prefixed form included (BIP 141: 4,000,000 bytes).
 const MAX_BITCOIN_BLOCK: u64 = 4_000_008;
+
+/// How many lines tell what is wrong in one file; what comes after them is counted.
+const MAX_LINES: usize = 1_000;
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct VerifyArgs {
@@ -48,13 +52,24 @@ struct FileReport {
     time: Duration,
     /// Blocks that are invalid.
     invalid_blocks: u64,
-    /// Each thing that is wrong, a line each.
+    /// The first things that are wrong, a line each, and how many more there are.
     invalid: Vec<String>,
+    invalid_unlisted: u64,
     /// What kept the file from being checked to its end.
     not_checked: Option<String>,
 }
 
 impl FileReport {
+    fn of_folder(path: &Path, line: String) -> Self {
+        Self { source: path.display().to_string(), kind: "folder", not_checked: Some(line), ..Self::default() }
+    }
+
+    fn add_invalid(&mut self, lines: impl IntoIterator<Item = String>) {
+        for line in lines {
+            if self.invalid.len() < MAX_LINES { self.invalid.push(line) } else { self.invalid_unlisted += 1 }
+        }
+    }
+
     fn status(&self) -> Status {
         match (&self.not_checked, self.invalid.is_empty()) {
             (Some(_), _) => Status::NotChecked,
@@ -76,34 +91,45 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Status, Failure> {
     let verifier = args.common.verifier()?;
     let chain = chain(args)?;
     let mut sources = Vec::new();
+    let mut reports = Vec::new();
     let mut left_out = 0;
     for path in &args.paths {
         if path.is_dir() {
-            let (files, others) = input::block_files(path)?;
-            if files.is_empty() {
-                return Err(Failure::not_checked(format!("{}: no block files in this folder", path.display())));
+            match input::block_files(path) {
+                Ok((files, others)) if !files.is_empty() => {
+                    sources.extend(files.into_iter().map(Source::File));
+                    left_out += others;
+                }
+                unreadable => {
+                    let empty = format!("{}: no block files in this folder", path.display());
+                    let line = unreadable.err().map_or(empty, |failure| failure.line);
+                    error_line(&line);
+                    reports.push(FileReport::of_folder(path, line));
+                }
             }
-            sources.extend(files.into_iter().map(Source::File));
-            left_out += others;
         } else {
             sources.push(Source::new(path));
         }
     }
     let bar = progress_bar(Some(sources.len() as u64), "files");
-    let mut reports = Vec::with_capacity(sources.len());
+    let mut done = 0;
     for source in &sources {
         if STOP.load(Ordering::Relaxed) {
             break;
         }
-        let report = verify_source(&verifier, &chain, source);
+        let report = verify_source(&verifier, &chain, args.fork, source);
+        done += 1;
         bar.suspend(|| {
             report.invalid.iter().chain(&report.not_checked).for_each(|line| error_line(line));
+            if report.invalid_unlisted > 0 {
+                error_line(&format!("{}: and {} more", report.source, report.invalid_unlisted));
+            }
         });
         reports.push(report);
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let stopped = sources.len() - reports.len();
+    let stopped = sources.len() - done;
     print(&if args.common.json { to_json(&reports, left_out, stopped) } else { to_text(&reports, left_out) });
     if stopped > 0 {
         error_line(&format!("stopped before {stopped} of {} files", sources.len()));
@@ -140,11 +166,17 @@ fn chain(args: &VerifyArgs) -> Result<ChainSpec, Failure> {
     }
 }
 
-fn verify_source(verifier: &Verifier, chain: &ChainSpec, source: &Source) -> FileReport {
+fn verify_source(
+    verifier: &Verifier,
+    chain: &ChainSpec,
+    fork: Option<EthereumHardfork>,
+    source: &Source,
+) -> FileReport {
+    let ethereum = Ethereum { verifier, chain, fork, source };
     let mut report = FileReport { source: source.to_string(), kind: "unknown", ..FileReport::default() };
     let start = Instant::now();
     let ended = input::open(source).and_then(|mut reader| match input::kind(source, &mut *reader)? {
-        Kind::EthereumChain => verify_chain(verifier, chain, source, reader, &mut report),
+        Kind::EthereumChain => ethereum.verify_chain(reader, &mut report),
         Kind::EthereumBlock => {
             report.kind = "Ethereum block";
             let text = input::read_all(source, reader, MAX_BLOCK_JSON)?;
@@ -152,7 +184,7 @@ fn verify_source(verifier: &Verifier, chain: &ChainSpec, source: &Source) -> Fil
                 .cpu_backend()
                 .install(|| block_from_json(&text))
                 .map_err(|error| Failure::not_checked(format!("{source}: {error}")))?;
-            verify_ethereum(verifier, chain, source, block, &mut report)
+            ethereum.verify_block(block, &mut report)
         }
         Kind::BitcoinBlock => {
             report.kind = "Bitcoin block";
@@ -165,54 +197,60 @@ fn verify_source(verifier: &Verifier, chain: &ChainSpec, source: &Source) -> Fil
     report
 }
 
-fn verify_chain(
-    verifier: &Verifier,
-    chain: &ChainSpec,
-    source: &Source,
-    reader: Box<dyn BufRead + Send>,
-    report: &mut FileReport,
-) -> Result<(), Failure> {
-    report.kind = "Ethereum chain";
-    let mut parent: Option<BlockId> = None;
-    for (index, bytes) in BlockStream::new(reader).enumerate() {
-        if STOP.load(Ordering::Relaxed) {
-            return Err(Failure::not_checked(format!("{source}: stopped after {} blocks", report.blocks)));
-        }
-        let bytes = bytes.map_err(|error| Failure::not_checked(format!("{source}: {error}")))?;
-        let block = verifier
-            .cpu_backend()
-            .install(|| Block::decode(&bytes))
-            .map_err(|error| Failure::not_checked(format!("{source}: block {index} of the stream: {error}")))?;
-        let id = block.id();
-        if let Some(parent) = parent.filter(|parent| parent.hash != block.header.parent_hash) {
-            report
-                .invalid
-                .push(format!("{source}: {id}: parentHash: is not the hash of the block before it, {parent}"));
-        }
-        parent = Some(id);
-        verify_ethereum(verifier, chain, source, block, report)?;
-    }
-    Ok(())
+/// Where Ethereum's blocks come from, and what they are checked by.
+struct Ethereum<'a> {
+    verifier: &'a Verifier,
+    chain: &'a ChainSpec,
+    fork: Option<EthereumHardfork>,
+    source: &'a Source,
 }
 
-fn verify_ethereum(
-    verifier: &Verifier,
-    chain: &ChainSpec,
-    source: &Source,
-    block: Block,
-    report: &mut FileReport,
-) -> Result<(), Failure> {
-    let id = block.id();
-    report.transactions += block.transactions.len() as u64;
-    report.signatures += block.signatures() as u64;
-    report.blocks += 1;
-    let verdict = verify_block(verifier, chain, block)
-        .map_err(|error| Failure::not_checked(format!("{source}: {id}: {error}")))?;
-    if let Err(problems) = verdict {
-        report.invalid_blocks += 1;
-        report.invalid.extend(problems.iter().map(|problem| format!("{source}: {id}: {problem}")));
+impl Ethereum<'_> {
+    fn verify_chain(&self, reader: Box<dyn BufRead + Send>, report: &mut FileReport) -> Result<(), Failure> {
+        let source = self.source;
+        report.kind = "Ethereum chain";
+        let mut parent: Option<(Header, BlockId)> = None;
+        for (index, bytes) in BlockStream::new(reader).enumerate() {
+            if STOP.load(Ordering::Relaxed) {
+                return Err(Failure::not_checked(format!("{source}: stopped after {} blocks", report.blocks)));
+            }
+            let bytes = bytes.map_err(|error| Failure::not_checked(format!("{source}: {error}")))?;
+            let block = self
+                .verifier
+                .cpu_backend()
+                .install(|| Block::decode(&bytes))
+                .map_err(|error| Failure::not_checked(format!("{source}: block {index} of the stream: {error}")))?;
+            let (header, id) = (block.header.clone(), block.id());
+            let before = report.invalid_blocks;
+            self.verify_block(block, report)?;
+            if let Some((parent, parent_id)) = parent
+                && let Err(error) = header::check_succession(&header, &parent, parent_id.hash, &self.chain.at(&header))
+            {
+                report.invalid_blocks = before + 1;
+                report.add_invalid([format!("{source}: {id}: {error}")]);
+            }
+            parent = Some((header, id));
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn verify_block(&self, block: Block, report: &mut FileReport) -> Result<(), Failure> {
+        let (source, id) = (self.source, block.id());
+        let newest = self.chain.at(&block.header).newest();
+        if let Some(fork) = self.fork.filter(|fork| *fork != newest) {
+            return Err(Failure::not_checked(format!("{source}: {id}: cannot be in {fork}, see its difficulty")));
+        }
+        report.transactions += block.transactions.len() as u64;
+        report.signatures += block.signatures() as u64;
+        report.blocks += 1;
+        let verdict = verify_block(self.verifier, self.chain, block)
+            .map_err(|error| Failure::not_checked(format!("{source}: {id}: {error}")))?;
+        if let Err(problems) = verdict {
+            report.invalid_blocks += 1;
+            report.add_invalid(problems.iter().map(|problem| format!("{source}: {id}: {problem}")));
+        }
+        Ok(())
+    }
 }
 
 fn verify_bitcoin(verifier: &Verifier, source: &Source, bytes: &[u8], report: &mut FileReport) -> Result<(), Failure> {
@@ -226,7 +264,7 @@ fn verify_bitcoin(verifier: &Verifier, source: &Source, bytes: &[u8], report: &m
     let segwit = bitcoin::Segwit::on_mainnet(block.claimed_height().unwrap_or_default());
     let faults: Vec<_> = verifier.cpu_backend().install(|| block.check(segwit)).faults().collect();
     report.invalid_blocks += u64::from(!faults.is_empty());
-    report.invalid.extend(faults.iter().map(|fault| format!("{source}: {fault}")));
+    report.add_invalid(faults.iter().map(|fault| format!("{source}: {fault}")));
     Ok(())
 }
 
@@ -277,6 +315,7 @@ fn to_json(reports: &[FileReport], left_out: usize, stopped_before: usize) -> St
                 "verdict": report.verdict().to_lowercase(),
                 "invalid_blocks": report.invalid_blocks,
                 "invalid": report.invalid,
+                "invalid_unlisted": report.invalid_unlisted,
                 "error": report.not_checked,
             })
         })

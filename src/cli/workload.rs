@@ -45,6 +45,11 @@ impl WorkloadArgs {
         self.blocks
     }
 
+    /// How many transactions it has.
+    pub(super) fn size(&self) -> u64 {
+        self.blocks.saturating_mul(self.transactions as u64)
+    }
+
     pub(super) fn describe(&self) -> String {
         format!(
             "generated workload: {} blocks of {} transactions, {} accounts, {} % transfers/ERC-20/swaps, seed {}",

@@ -31,12 +31,12 @@ pub(crate) struct RunSummary {
     pub(crate) notes: Vec<String>,
 }
 
-/// A summary, its stages, and the error that ended it early, if one did.
+/// A summary, its stages, and what ended it early, if something did.
 #[derive(Clone, Debug)]
 pub(crate) struct RunReport {
     pub(crate) summary: RunSummary,
     pub(crate) stages: Vec<StageReport>,
-    pub(crate) ended_by: Option<String>,
+    pub(crate) errors: Vec<String>,
 }
 
 impl RunReport {
@@ -104,7 +104,7 @@ impl RunReport {
             "executor": summary.executor,
             "stages": stages,
             "notes": summary.notes,
-            "error": self.ended_by,
+            "errors": self.errors,
         })
     }
 

@@ -9,8 +9,8 @@ use alloy_eips::eip7702::SignedAuthorization;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U64, U128, U256};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::error::Category;
+use serde_json::value::RawValue;
 
 use super::block::{Block, Claim, Ommers};
 use super::transaction::Transaction;
@@ -37,51 +37,46 @@ pub enum JsonError {
 /// The hashes and senders in it become [`Claim`]s. Transactions are converted in parallel on the pool this is
 /// called from.
 pub fn block_from_json(text: &[u8]) -> Result<Block, JsonError> {
-    let mut block: Value = serde_json::from_slice(text).map_err(|error| JsonError::Syntax(error.to_string()))?;
-    if let Some(result) = block.get_mut("result") {
-        block = result.take();
+    let answer: JsonAnswer<'_> = parse(text)?;
+    let text = answer.result.map_or(text, |result| result.get().as_bytes());
+    // Each pass skips what the other takes, so that nothing is held that is no part of a block.
+    let header: Header = parse(text)?;
+    let block: JsonBlock = parse(text)?;
+    if header.withdrawals_root.is_some() && block.withdrawals.is_none() {
+        return Err(field("withdrawals", "missing"));
     }
-    if !block.is_object() {
-        return Err(field("", "expected a block object"));
-    }
-    let transactions = match block.get_mut("transactions").map(Value::take) {
-        Some(Value::Array(transactions)) => transactions,
-        Some(_) => return Err(field("transactions", "expected an array")),
-        None => return Err(field("transactions", "missing")),
-    };
-    let rest: JsonBlock = parse("", block.clone())?;
-    let header: Header = parse("", block)?;
-    let parsed: Vec<_> = transactions
+    let transactions: Vec<_> = block
+        .transactions
         .par_iter()
         .with_min_len(16)
         .enumerate()
-        .map(|(index, transaction)| {
-            let path = format!("transactions[{index}]");
-            let json: JsonTransaction = parse(&path, transaction.clone())?;
-            let transaction = json.to_transaction().map_err(|problem| problem.within(&path))?;
-            Ok((json, transaction))
-        })
+        .map(|(index, json)| json.to_transaction().map_err(|problem| problem.within(index)))
         .collect();
-    let mut claims: Vec<_> = rest.hash.map(Claim::BlockHash).into_iter().collect();
-    let mut transactions = Vec::with_capacity(parsed.len());
-    for (index, parsed) in parsed.into_iter().enumerate() {
-        let (json, transaction) = parsed?;
+    let transactions = transactions.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let mut claims: Vec<_> = block.hash.map(Claim::BlockHash).into_iter().collect();
+    for (index, json) in block.transactions.iter().enumerate() {
         claims.extend(json.hash.map(|hash| Claim::TransactionHash { index, hash }));
         claims.extend(json.from.map(|sender| Claim::Sender { index, sender }));
-        transactions.push(transaction);
     }
     Ok(Block {
         hash: header.hash_slow(),
         header,
         envelopes: transactions.iter().map(|transaction| transaction.encoded_2718().into()).collect(),
         transactions,
-        ommers: if rest.uncles.is_empty() { Ommers::Headers(Vec::new()) } else { Ommers::Hashes(rest.uncles) },
-        withdrawals: rest.withdrawals,
+        ommers: if block.uncles.is_empty() { Ommers::Headers(Vec::new()) } else { Ommers::Hashes(block.uncles) },
+        withdrawals: block.withdrawals,
         claims,
     })
 }
 
-/// What a block's JSON holds besides its header and transactions.
+/// A JSON-RPC answer, or anything else that is an object.
+#[derive(Deserialize)]
+struct JsonAnswer<'a> {
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+}
+
+/// What a block's JSON holds besides its header.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct JsonBlock {
@@ -89,6 +84,7 @@ struct JsonBlock {
     #[serde(default)]
     uncles: Vec<B256>,
     withdrawals: Option<Vec<Withdrawal>>,
+    transactions: Vec<JsonTransaction>,
 }
 
 /// A transaction's JSON: the fields of every type, of which each type takes its own.
@@ -124,8 +120,8 @@ struct JsonTransaction {
 struct FieldProblem(&'static str, String);
 
 impl FieldProblem {
-    fn within(self, path: &str) -> JsonError {
-        field(&format!("{path}.{}", self.0), self.1)
+    fn within(self, transaction: usize) -> JsonError {
+        field(format!("transactions[{transaction}].{}", self.0), self.1)
     }
 }
 
@@ -245,28 +241,29 @@ fn required<T>(field: &'static str, value: Option<T>) -> Result<T, FieldProblem>
     value.ok_or_else(|| FieldProblem(field, "missing".to_owned()))
 }
 
-fn field(path: &str, problem: impl Into<String>) -> JsonError {
-    let path = if path.is_empty() { "(top level)".to_owned() } else { path.to_owned() };
-    JsonError::Field { path, problem: problem.into() }
+fn field(path: impl Into<String>, problem: impl Into<String>) -> JsonError {
+    JsonError::Field { path: path.into(), problem: problem.into() }
 }
 
-/// Deserialises a value; an error names the path below `path`.
-fn parse<T: DeserializeOwned>(path: &str, value: Value) -> Result<T, JsonError> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let below = error.path().to_string();
-        let problem = error.into_inner().to_string();
+/// Deserialises a text of one value; an error names the path to what is wrong.
+fn parse<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, JsonError> {
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        let problem = inner.to_string();
+        if matches!(inner.classify(), Category::Syntax | Category::Eof) {
+            return JsonError::Syntax(problem);
+        }
         // serde names a missing field in its message and not in its path.
-        let missing = problem.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
-        let (below, problem) = match missing {
-            Some(name) if below == "." => (name.to_owned(), "missing".to_owned()),
-            Some(name) => (format!("{below}.{name}"), "missing".to_owned()),
-            None => (below, problem),
-        };
-        let path = match (path, below.as_str()) {
-            ("", _) => below,
-            (_, ".") => path.to_owned(),
-            _ => format!("{path}.{below}"),
-        };
-        field(&path, problem)
-    })
+        let missing = problem.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+        match (missing, path.as_str()) {
+            (Some(name), ".") => field(name, "missing"),
+            (Some(name), _) => field(format!("{path}.{name}"), "missing"),
+            (None, ".") => field("(top level)", problem),
+            (None, _) => field(path, problem),
+        }
+    })?;
+    json.end().map_err(|error| JsonError::Syntax(error.to_string()))?;
+    Ok(value)
 }
