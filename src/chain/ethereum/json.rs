@@ -1,7 +1,9 @@
 //! A block as `eth_getBlockByNumber` gives it with full transactions.
 
 use alloy_consensus::transaction::from_eip155_value;
-use alloy_consensus::{Header, SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy};
+use alloy_consensus::{
+    EMPTY_OMMER_ROOT_HASH, Header, SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy,
+};
 use alloy_eips::Encodable2718;
 use alloy_eips::eip2930::AccessList;
 use alloy_eips::eip4895::Withdrawal;
@@ -51,6 +53,13 @@ pub fn block_from_json(text: &[u8]) -> Result<Block, JsonError> {
     };
     let rest: JsonBlock = parse("", block.clone())?;
     let header: Header = parse("", block)?;
+    check_no_gap(&header)?;
+    if rest.withdrawals.is_none() && header.withdrawals_root.is_some() {
+        return Err(field("withdrawals", "missing, while withdrawalsRoot is there"));
+    }
+    if rest.uncles.is_none() && header.ommers_hash != EMPTY_OMMER_ROOT_HASH {
+        return Err(field("uncles", "missing, while sha3Uncles is not the hash of none"));
+    }
     let parsed: Vec<_> = transactions
         .par_iter()
         .with_min_len(16)
@@ -75,10 +84,32 @@ pub fn block_from_json(text: &[u8]) -> Result<Block, JsonError> {
         header,
         envelopes: transactions.iter().map(|transaction| transaction.encoded_2718().into()).collect(),
         transactions,
-        ommers: if rest.uncles.is_empty() { Ommers::Headers(Vec::new()) } else { Ommers::Hashes(rest.uncles) },
+        ommers: match rest.uncles {
+            Some(uncles) if !uncles.is_empty() => Ommers::Hashes(uncles),
+            _ => Ommers::Headers(Vec::new()),
+        },
         withdrawals: rest.withdrawals,
         claims,
     })
+}
+
+/// A header's optional fields have their meaning by their place in its RLP, so that each needs all those before it.
+fn check_no_gap(header: &Header) -> Result<(), JsonError> {
+    let fields = [
+        ("baseFeePerGas", header.base_fee_per_gas.is_some()),
+        ("withdrawalsRoot", header.withdrawals_root.is_some()),
+        ("blobGasUsed", header.blob_gas_used.is_some()),
+        ("excessBlobGas", header.excess_blob_gas.is_some()),
+        ("parentBeaconBlockRoot", header.parent_beacon_block_root.is_some()),
+        ("requestsHash", header.requests_hash.is_some()),
+        ("blockAccessListHash", header.block_access_list_hash.is_some()),
+        ("slotNumber", header.slot_number.is_some()),
+    ];
+    let gap = fields.iter().skip_while(|(_, present)| *present).find(|(_, present)| *present);
+    match (gap, fields.iter().find(|(_, present)| !present)) {
+        (Some((later, _)), Some((missing, _))) => Err(field(missing, format!("missing, while {later} is there"))),
+        _ => Ok(()),
+    }
 }
 
 /// What a block's JSON holds besides its header and transactions.
@@ -86,8 +117,7 @@ pub fn block_from_json(text: &[u8]) -> Result<Block, JsonError> {
 #[serde(rename_all = "camelCase")]
 struct JsonBlock {
     hash: Option<B256>,
-    #[serde(default)]
-    uncles: Vec<B256>,
+    uncles: Option<Vec<B256>>,
     withdrawals: Option<Vec<Withdrawal>>,
 }
 
