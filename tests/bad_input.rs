@@ -8,7 +8,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use alloy_primitives::Bytes;
-use command::{Folder, Ran, run};
+use command::{Folder, Ran, command, run};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use phalanx::chain::ethereum::{Block, BlockStream, MAX_BLOCK_BYTES};
@@ -215,6 +215,18 @@ fn an_invalid_block_ends_a_chain_with_status_1() {
     }
     assert_eq!(checked, 5);
 
+    // It does not wait for what may follow.
+    let arguments = ["run", "--genesis", &chain.folder.path("genesis.json"), "--chain", "-"];
+    let mut child = command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let bytes = std::fs::read(chain.folder.path("high-s")).unwrap();
+    pipe.write_all(&bytes[..bytes.len() - chain.blocks[4].len()]).unwrap();
+    pipe.flush().unwrap();
+    let ran = Ran::new(child.wait_with_output().unwrap());
+    assert_eq!(ran.status, Some(1));
+    assert!(ran.error_lines()[0].starts_with("standard input: block 4: transactionsRoot: "), "{}", ran.stderr);
+    drop(pipe);
+
     let path = chain.folder.path("high-s");
     let ran = run(["verify", "--genesis", &chain.folder.path("genesis.json"), &path]);
     assert_eq!(ran.status, Some(1));
@@ -238,7 +250,7 @@ fn a_genesis_that_does_not_suit_is_refused() {
     };
     let account = good["alloc"].as_object().unwrap().keys().next().unwrap().clone();
     let text = serde_json::to_vec(&good).unwrap();
-    let foreign = "block 1: field parentHash: ";
+    let foreign = "block 1: parentHash: ";
     let cases: Vec<(&str, Vec<u8>, String)> = vec![
         ("other.json", with("/extraData", json!("0x01")), format!("{path}: {foreign}")),
         ("other-balance.json", with(&format!("/alloc/{account}/balance"), json!("0x1")), format!("{path}: {foreign}")),
@@ -282,6 +294,7 @@ fn a_genesis_that_does_not_suit_is_refused() {
         if expected.contains(foreign) {
             let report: Value = serde_json::from_str(&ran.stdout).unwrap();
             assert_eq!(report["blocks"], 0);
+            assert!(ran.the_line().ends_with(": the genesis is for another chain"), "{}", ran.stderr);
         } else {
             assert_eq!(ran.stdout, "", "{name}");
         }

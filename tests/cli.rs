@@ -75,7 +75,7 @@ fn the_json_of_run_has_its_fields_and_they_agree() {
         fields,
         [
             "blocks",
-            "error",
+            "errors",
             "executor",
             "gas_used",
             "head",

@@ -63,6 +63,16 @@ pub enum HeaderError {
 
 /// Checks a header by itself, under the forks active at it.
 pub fn check(header: &Header, forks: &ActiveForks<'_>) -> Result<(), HeaderError> {
+    // First, since it decides which forks have come.
+    let merged = header.difficulty.is_zero();
+    let shanghai_came = forks.chain().activation(Fork::Shanghai).active_at_timestamp(header.timestamp);
+    let merge_came = forks.chain().merge_block().is_some_and(|block| header.number >= block);
+    if !merged && header.number > 0 && (shanghai_came || merge_came) {
+        return Err(wrong("difficulty", header.difficulty, "zero after the merge"));
+    }
+    if merged && forks.chain().merge_block().is_some_and(|block| header.number < block) {
+        return Err(wrong("difficulty", header.difficulty, "above zero before the merge"));
+    }
     let fields = [
         ("baseFeePerGas", header.base_fee_per_gas.is_some(), Fork::London),
         ("withdrawalsRoot", header.withdrawals_root.is_some(), Fork::Shanghai),
@@ -79,15 +89,6 @@ pub fn check(header: &Header, forks: &ActiveForks<'_>) -> Result<(), HeaderError
             (true, false) => return Err(HeaderError::Unexpected { field, since }),
             _ => {}
         }
-    }
-    let merged = header.difficulty.is_zero();
-    let shanghai_came = forks.chain().activation(Fork::Shanghai).active_at_timestamp(header.timestamp);
-    let merge_came = forks.chain().merge_block().is_some_and(|block| header.number >= block);
-    if !merged && header.number > 0 && (shanghai_came || merge_came) {
-        return Err(wrong("difficulty", header.difficulty, "zero after the merge"));
-    }
-    if merged && forks.chain().merge_block().is_some_and(|block| header.number < block) {
-        return Err(wrong("difficulty", header.difficulty, "above zero before the merge"));
     }
     if header.extra_data.len() > MAXIMUM_EXTRA_DATA_SIZE {
         return Err(wrong("extraData", format!("{} bytes", header.extra_data.len()), "at most 32"));

@@ -1,14 +1,16 @@
 //! A block as `eth_getBlockByNumber` gives it with full transactions.
 
 use alloy_consensus::transaction::from_eip155_value;
-use alloy_consensus::{Header, SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy};
+use alloy_consensus::{
+    EMPTY_OMMER_ROOT_HASH, Header, SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy,
+};
 use alloy_eips::Encodable2718;
 use alloy_eips::eip2930::AccessList;
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::eip7702::SignedAuthorization;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U64, U128, U256};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
@@ -37,13 +39,19 @@ pub enum JsonError {
 /// The hashes and senders in it become [`Claim`]s. Transactions are converted in parallel on the pool this is
 /// called from.
 pub fn block_from_json(text: &[u8]) -> Result<Block, JsonError> {
+    check_object(text)?;
     let answer: JsonAnswer<'_> = parse(text)?;
     let text = answer.result.map_or(text, |result| result.get().as_bytes());
+    check_object(text)?;
     // Each pass skips what the other takes, so that nothing is held that is no part of a block.
     let header: Header = parse(text)?;
     let block: JsonBlock = parse(text)?;
-    if header.withdrawals_root.is_some() && block.withdrawals.is_none() {
-        return Err(field("withdrawals", "missing"));
+    check_no_gap(&header)?;
+    if block.withdrawals.is_none() && header.withdrawals_root.is_some() {
+        return Err(field("withdrawals", "missing, while withdrawalsRoot is there"));
+    }
+    if block.uncles.is_none() && header.ommers_hash != EMPTY_OMMER_ROOT_HASH {
+        return Err(field("uncles", "missing, while sha3Uncles is not the hash of none"));
     }
     let transactions: Vec<_> = block
         .transactions
@@ -63,17 +71,54 @@ pub fn block_from_json(text: &[u8]) -> Result<Block, JsonError> {
         header,
         envelopes: transactions.iter().map(|transaction| transaction.encoded_2718().into()).collect(),
         transactions,
-        ommers: if block.uncles.is_empty() { Ommers::Headers(Vec::new()) } else { Ommers::Hashes(block.uncles) },
+        ommers: match block.uncles {
+            Some(uncles) if !uncles.is_empty() => Ommers::Hashes(uncles),
+            _ => Ommers::Headers(Vec::new()),
+        },
         withdrawals: block.withdrawals,
         claims,
     })
 }
 
+/// Refuses what starts as JSON and as no object; the rest is for the parser to refuse.
+fn check_object(text: &[u8]) -> Result<(), JsonError> {
+    match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'[' | b'"' | b'-' | b'0'..=b'9' | b'n' | b't' | b'f') => {
+            Err(field("(top level)", "expected a block object"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A header's optional fields have their meaning by their place in its RLP, so that each needs all those before it.
+fn check_no_gap(header: &Header) -> Result<(), JsonError> {
+    let fields = [
+        ("baseFeePerGas", header.base_fee_per_gas.is_some()),
+        ("withdrawalsRoot", header.withdrawals_root.is_some()),
+        ("blobGasUsed", header.blob_gas_used.is_some()),
+        ("excessBlobGas", header.excess_blob_gas.is_some()),
+        ("parentBeaconBlockRoot", header.parent_beacon_block_root.is_some()),
+        ("requestsHash", header.requests_hash.is_some()),
+        ("blockAccessListHash", header.block_access_list_hash.is_some()),
+        ("slotNumber", header.slot_number.is_some()),
+    ];
+    let gap = fields.iter().skip_while(|(_, present)| *present).find(|(_, present)| *present);
+    match (gap, fields.iter().find(|(_, present)| !present)) {
+        (Some((later, _)), Some((missing, _))) => Err(field(*missing, format!("missing, while {later} is there"))),
+        _ => Ok(()),
+    }
+}
+
 /// A JSON-RPC answer, or anything else that is an object.
 #[derive(Deserialize)]
 struct JsonAnswer<'a> {
-    #[serde(borrow)]
+    /// Also where it is `null`.
+    #[serde(borrow, default, deserialize_with = "some")]
     result: Option<&'a RawValue>,
+}
+
+fn some<'a, D: Deserializer<'a>>(value: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
 }
 
 /// What a block's JSON holds besides its header.
@@ -81,8 +126,7 @@ struct JsonAnswer<'a> {
 #[serde(rename_all = "camelCase")]
 struct JsonBlock {
     hash: Option<B256>,
-    #[serde(default)]
-    uncles: Vec<B256>,
+    uncles: Option<Vec<B256>>,
     withdrawals: Option<Vec<Withdrawal>>,
     transactions: Vec<JsonTransaction>,
 }
