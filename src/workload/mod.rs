@@ -73,7 +73,7 @@ pub struct WorkloadConfig {
 
 impl Default for WorkloadConfig {
     fn default() -> Self {
-        Self { seed: 1, blocks: 10, transactions_per_block: 1_000, accounts: 1_000, mix: Mix::default() }
+        Self { seed: 1, blocks: 30, transactions_per_block: 1_000, accounts: 1_000, mix: Mix::default() }
     }
 }
 

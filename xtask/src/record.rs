@@ -16,7 +16,9 @@ pub(crate) fn record() -> Result<(), String> {
     if Path::new(MEASURED).exists() {
         fs::remove_dir_all(MEASURED).map_err(|error| format!("{MEASURED}: {error}"))?;
     }
-    run(cargo().args(["bench", "--package", "phalanx"]))?;
+    // Long enough for intervals of a percent or two, short enough to be done in five minutes.
+    let times = ["--warm-up-time", "1", "--measurement-time", "3", "--noplot"];
+    run(cargo().args(["bench", "--package", "phalanx", "--"]).args(times))?;
     let mut rows = Vec::new();
     for folder in measurements(Path::new(MEASURED)) {
         rows.push(row(&folder).ok_or_else(|| format!("{}: not criterion's files", folder.display()))?);
