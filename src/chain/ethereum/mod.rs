@@ -2,7 +2,7 @@
 //!
 //! alloy does the formats; what is here is the order of things. Bytes are decoded once ([`Transaction`]
 //! envelopes, [`Block`]s), checked against the fork they claim to belong to ([`validity`], [`header`]), and
-//! their signatures laid out as lanes of a batch ([`signer`]). A `from` in the input is a claim to be checked
+//! their signatures laid out as lanes of a batch ([`verify_transactions`]). A `from` in the input is a claim to be checked
 //! against what recovery yields, never an answer.
 
 mod block;
