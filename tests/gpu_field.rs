@@ -5,7 +5,7 @@
 
 use num_bigint::BigUint;
 use phalanx::gpu::shader::{Arithmetic, WORKGROUP_SIZE};
-use phalanx::gpu::{Field, Operation, adapters};
+use phalanx::gpu::{Chain, Field, FieldKernel, Operation, adapters};
 
 type Words = [u32; 8];
 
@@ -125,14 +125,17 @@ fn on_every_adapter(check: impl Fn(&Field, &str)) {
     }
 }
 
-fn check(field: &Field, place: &str, operation: Operation) {
-    let kernel = field.operation(operation).unwrap_or_else(|error| panic!("{place}: {error}"));
-    let (a, b) = pairs(operation);
+/// Compares what a kernel answers for pairs of operands with what they should give.
+fn compare(
+    kernel: &FieldKernel<'_>,
+    (a, b): (Vec<Words>, Vec<Words>),
+    place: &str,
+    expected: impl Fn(&Words, &Words) -> Words,
+) {
     let results = kernel.apply(&a, &b).unwrap_or_else(|error| panic!("{place}: {error}"));
     assert_eq!(results.len(), a.len(), "{place}");
     for ((a, b), result) in a.iter().zip(&b).zip(&results) {
-        let expected = expected(operation, a, b);
-        assert_eq!(*result, expected, "{operation:?} of {a:08x?} and {b:08x?} on {place}");
+        assert_eq!(*result, expected(a, b), "of {a:08x?} and {b:08x?} on {place}");
     }
 }
 
@@ -140,7 +143,29 @@ fn check(field: &Field, place: &str, operation: Operation) {
 fn sums_and_products_are_those_of_big_integers() {
     on_every_adapter(|field, place| {
         for operation in Operation::ALL {
-            check(field, place, operation);
+            let kernel = field.operation(operation).unwrap_or_else(|error| panic!("{place}: {error}"));
+            let place = format!("{place}, {operation:?}");
+            compare(&kernel, pairs(operation), &place, |a, b| expected(operation, a, b));
+        }
+    });
+}
+
+/// What is timed must be right: a compiler that cut a chain short would look fast.
+#[test]
+fn chains_are_powers() {
+    let p = prime();
+    on_every_adapter(|field, place| {
+        for chain in Chain::ALL {
+            let kernel = field.chain(chain).unwrap_or_else(|error| panic!("{place}: {error}"));
+            let place = format!("{place}, {chain:?}");
+            compare(&kernel, (random(PERIOD, 5), random(PERIOD, 6)), &place, |a, b| {
+                let (a, b) = (number(a), number(b));
+                words(&match chain {
+                    Chain::Mul => a * b.modpow(&BigUint::from(chain.operations()), &p) % &p,
+                    Chain::Sqr => a.modpow(&(BigUint::from(1_u8) << chain.operations()), &p),
+                    Chain::Inv => a.modpow(&(&p - 2_u8), &p),
+                })
+            });
         }
     });
 }

@@ -49,11 +49,11 @@ pub enum Operation {
 /// A chain of operations, each of which waits for the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Chain {
-    /// 256 multiplications.
+    /// a * b * b * …, with [`Chain::operations`] multiplications.
     Mul,
-    /// 256 squarings.
+    /// ((a^2)^2)…, with [`Chain::operations`] squarings.
     Sqr,
-    /// One inversion.
+    /// 1 / a: one inversion.
     Inv,
 }
 
@@ -68,7 +68,7 @@ pub struct ChainTime {
     pub took: Duration,
 }
 
-/// A compiled operation.
+/// A compiled operation or chain.
 #[derive(Debug)]
 pub struct FieldKernel<'a> {
     field: &'a Field,
@@ -89,10 +89,14 @@ impl Field {
         Ok(FieldKernel { field: self, pipeline: self.session.pipeline(operation.kernel())? })
     }
 
+    /// Compiles a chain.
+    pub fn chain(&self, chain: Chain) -> Result<FieldKernel<'_>, GpuError> {
+        Ok(FieldKernel { field: self, pipeline: self.session.pipeline(chain.kernel())? })
+    }
+
     /// Runs `rounds` dispatches of `lanes` chains each, after one that does not count, and gives the fastest.
     pub fn time(&self, chain: Chain, lanes: usize, rounds: usize) -> Result<ChainTime, GpuError> {
-        let (kernel, operations) = chain.kernel();
-        let pipeline = self.session.pipeline(kernel)?;
+        let pipeline = self.chain(chain)?.pipeline;
         // Any numbers but zero will do, and all different.
         let operands: Vec<u32> =
             (1..=u32::MAX).map(|word| word.wrapping_mul(0x9e37_79b9)).take(lanes * WORDS).collect();
@@ -103,7 +107,7 @@ impl Field {
                 fastest = fastest.min(took);
             }
         }
-        Ok(ChainTime { lanes, operations, took: fastest })
+        Ok(ChainTime { lanes, operations: chain.operations(), took: fastest })
     }
 }
 
@@ -155,12 +159,24 @@ impl Operation {
 }
 
 impl Chain {
-    fn kernel(self) -> (Kernel, u32) {
+    /// Every chain.
+    pub const ALL: [Self; 3] = [Self::Mul, Self::Sqr, Self::Inv];
+
+    /// Its operations.
+    #[must_use]
+    pub const fn operations(self) -> u32 {
         match self {
-            Self::Mul => (timing("field_mul_chain"), CHAIN_LENGTH),
-            Self::Sqr => (timing("field_sqr_chain"), CHAIN_LENGTH),
-            Self::Inv => (timing("field_inv_chain"), 1),
+            Self::Mul | Self::Sqr => CHAIN_LENGTH,
+            Self::Inv => 1,
         }
+    }
+
+    fn kernel(self) -> Kernel {
+        timing(match self {
+            Self::Mul => "field_mul_chain",
+            Self::Sqr => "field_sqr_chain",
+            Self::Inv => "field_inv_chain",
+        })
     }
 }
 
@@ -172,7 +188,7 @@ mod tests {
     #[test]
     fn every_operation_has_a_kernel() {
         let operations = Operation::ALL.map(Operation::kernel);
-        let chains = [Chain::Mul, Chain::Sqr, Chain::Inv].map(|chain| chain.kernel().0);
+        let chains = Chain::ALL.map(Chain::kernel);
         for kernel in operations.iter().chain(&chains) {
             assert!(KERNELS.contains(kernel), "{}", kernel.name);
         }

@@ -15,16 +15,15 @@ pub(crate) fn gpu_field() -> Result<(), String> {
         return Err("there is no GPU adapter here; `cargo xtask test` installs a software one".to_owned());
     }
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    println!("load before: {}", load.split(' ').next().unwrap_or_default());
-    println!("{:<34} {:<8} {:<10} {:>12} {:>10}", "adapter", "variant", "operation", "ns each", "lanes");
+    println!("load {}; {LANES} lanes, fastest of {ROUNDS} dispatches", load.split(' ').next().unwrap_or_default());
+    println!("{:<40} {:<8} {:<10} {:>10}", "adapter", "variant", "operation", "ns each");
     for adapter in adapters {
         for arithmetic in adapter.variants() {
-            for (name, chain, lanes) in
-                [("multiply", Chain::Mul, LANES), ("square", Chain::Sqr, LANES), ("invert", Chain::Inv, LANES)]
-            {
-                let nanoseconds = time(&adapter, arithmetic, chain, lanes).map_err(|error| error.to_string())?;
-                let adapter: String = adapter.name().chars().take(34).collect();
-                println!("{adapter:<34} {arithmetic:<8} {name:<10} {nanoseconds:>12.2} {lanes:>10}");
+            for chain in Chain::ALL {
+                let nanoseconds = time(&adapter, arithmetic, chain).map_err(|error| error.to_string())?;
+                let adapter: String = adapter.name().chars().take(40).collect();
+                let operation = format!("{chain:?}").to_lowercase();
+                println!("{adapter:<40} {:<8} {operation:<10} {nanoseconds:>10.2}", arithmetic.name());
             }
         }
     }
@@ -32,7 +31,7 @@ pub(crate) fn gpu_field() -> Result<(), String> {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "far fewer than 2^53 operations")]
-fn time(adapter: &Adapter, arithmetic: Arithmetic, chain: Chain, lanes: usize) -> Result<f64, GpuError> {
-    let time = Field::on(adapter, arithmetic)?.time(chain, lanes, ROUNDS)?;
+fn time(adapter: &Adapter, arithmetic: Arithmetic, chain: Chain) -> Result<f64, GpuError> {
+    let time = Field::on(adapter, arithmetic)?.time(chain, LANES, ROUNDS)?;
     Ok(time.took.as_secs_f64() * 1e9 / (time.lanes as f64 * f64::from(time.operations)))
 }
