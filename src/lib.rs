@@ -40,6 +40,8 @@ pub mod cpu;
 mod error;
 #[cfg(feature = "executor")]
 pub mod executor;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod merkle;
 #[cfg(feature = "executor")]
 pub mod pipeline;

@@ -1,5 +1,9 @@
 //! Chores of the phalanx repository: `cargo xtask <chore>`.
 
+#[cfg(feature = "gpu")]
+mod gpu_field;
+#[cfg(feature = "gpu")]
+mod isa;
 mod process;
 mod record;
 mod test;
@@ -12,6 +16,8 @@ usage: cargo xtask <chore>
 
 chores:
   test [ARGS]  run every test, after making sure that there is a Vulkan driver to run on; ARGS go to `cargo test`
+  isa          what each kernel compiles to on an AMD GPU that need not be there; fails if a hot kernel spills registers
+  gpu-field    how long field operations take on each GPU adapter
   record       run every bench and write what it measured to benches/record/<machine>/<date>.csv
   vectors      write the vectors under fixtures/ anew, from their generator";
 
@@ -24,6 +30,12 @@ fn main() -> ExitCode {
     }
     let done = match arguments.next().as_deref() {
         Some("test") => test::test(&arguments.collect::<Vec<_>>()),
+        #[cfg(feature = "gpu")]
+        Some("isa") => isa::isa(),
+        #[cfg(feature = "gpu")]
+        Some("gpu-field") => gpu_field::gpu_field(),
+        #[cfg(not(feature = "gpu"))]
+        Some(chore @ ("isa" | "gpu-field")) => with_gpu(chore),
         Some("record") => record::record(),
         Some("vectors") => vectors::vectors(),
         Some("help" | "--help" | "-h") => {
@@ -39,4 +51,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Builds this again with the chores that need the library, and has that do `chore`.
+#[cfg(not(feature = "gpu"))]
+fn with_gpu(chore: &str) -> Result<(), String> {
+    let arguments = ["run", "--quiet", "--package", "xtask", "--features", "gpu", "--", chore];
+    let mut command = process::cargo();
+    command.args(arguments);
+    if chore == "isa" {
+        // The loader reads it before there is anything to ask for a device.
+        command.env("RADV_FORCE_FAMILY", "navi21");
+    }
+    process::run(&mut command)
 }

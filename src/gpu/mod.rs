@@ -1,0 +1,18 @@
+//! GPUs: which there are, the kernels they run, and a field whose every operation can be tried on them.
+//!
+//! Nothing is checked here yet: this version checks on the CPU alone. This folder is the only one that names wgpu; none of its types
+//! are public.
+//!
+//! The kernels are WGSL under `shaders/`: `lib` binds nothing and is what kernels are made of, `kernel` has entry points and
+//! bindings. [`shader`] links them for each [`Arithmetic`](shader::Arithmetic), with constants and limb arithmetic that are
+//! defined in Rust.
+
+mod device;
+mod dispatch;
+mod error;
+mod field;
+pub mod shader;
+
+pub use device::{Adapter, AdapterKind, Refusal, adapters};
+pub use error::GpuError;
+pub use field::{Chain, ChainTime, Field, FieldKernel, Operation};

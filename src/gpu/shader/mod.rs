@@ -1,0 +1,104 @@
+//! The kernels: which there are, their WGSL linked for each arithmetic variant, and its validation.
+
+mod constants;
+mod link;
+mod render;
+mod sources;
+mod validate;
+
+use std::fmt;
+
+pub use constants::WORKGROUP_SIZE;
+pub(crate) use constants::{CHAIN_LENGTH, SMALL_FACTOR};
+pub use link::{LinkError, Linked, Origin};
+pub use render::RenderError;
+pub use validate::{Shader, ShaderError};
+
+/// What a kernel's arithmetic is built on. Both answer the same; which is faster depends on the adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Arithmetic {
+    /// Products in 64 bits; needs an adapter with `SHADER_INT64`.
+    U64,
+    /// Products in 32 bits; runs everywhere.
+    U32,
+}
+
+impl Arithmetic {
+    /// Both variants.
+    pub const ALL: [Self; 2] = [Self::U64, Self::U32];
+
+    /// The name under which shaders include it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::U64 => "u64",
+            Self::U32 => "u32",
+        }
+    }
+}
+
+impl fmt::Display for Arithmetic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A compute shader's entry point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Kernel {
+    /// The entry point's name, the kernel's own.
+    pub name: &'static str,
+    /// The file under `shaders/kernel`, without `.wgsl`.
+    pub file: &'static str,
+    /// Whether a batch's time is spent there, so that spilled registers are a defect.
+    pub hot: bool,
+}
+
+impl Kernel {
+    /// Links and validates the kernel for a variant.
+    pub fn shader(self, arithmetic: Arithmetic) -> Result<Shader, ShaderError> {
+        validate::validate(self, arithmetic, link_file(self.file, arithmetic)?)
+    }
+}
+
+/// Every kernel.
+pub const KERNELS: &[Kernel] = &[
+    timing("field_mul_chain"),
+    timing("field_sqr_chain"),
+    timing("field_inv_chain"),
+    check("field_add"),
+    check("field_sub"),
+    check("field_neg"),
+    check("field_half"),
+    check("field_mul"),
+    check("field_mul_small"),
+    check("field_sqr"),
+    check("field_inv"),
+    check("field_sqrt"),
+    check("field_equal"),
+    check("field_is_zero"),
+    check("field_magnitudes"),
+];
+
+/// A field operation by itself.
+pub(super) const fn check(name: &'static str) -> Kernel {
+    Kernel { name, file: "field_check", hot: false }
+}
+
+/// A chain of field operations.
+pub(super) const fn timing(name: &'static str) -> Kernel {
+    Kernel { name, file: "field_timing", hot: true }
+}
+
+/// Links a file under `shaders/kernel`.
+fn link_file(file: &str, arithmetic: Arithmetic) -> Result<Linked, ShaderError> {
+    let constants = constants::declarations();
+    let rendered = render::functions(arithmetic)?;
+    let library = link::Library {
+        files: sources::FILES,
+        choices: &[("arithmetic", arithmetic.name())],
+        constants: &constants,
+        rendered: &rendered,
+    };
+    Ok(library.link(&format!("kernel/{file}"))?)
+}
