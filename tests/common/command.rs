@@ -73,6 +73,8 @@ impl Ran {
 pub(crate) fn command<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_phalanx"));
     command.args(arguments).env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
+    // Mesa complains on stderr, which is the command's, where this is not set.
+    command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
