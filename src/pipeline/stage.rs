@@ -6,9 +6,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_cha
 use std::thread::JoinHandle;
 
 use alloy_primitives::Bytes;
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
-use crate::chain::ethereum::{ChainSpec, VerifiedBatch, decode_transaction, verify_transactions};
+use crate::chain::ethereum::{ChainSpec, VerifiedBatch, decode_transactions, verify_transactions};
 use crate::error::Error;
 use crate::verifier::Verifier;
 
@@ -133,15 +132,10 @@ fn job(batch: RawBatch) -> (Job, Handle) {
 }
 
 fn work(verifier: &Verifier, chain: &ChainSpec, jobs: &Receiver<Job>) {
-    /// Decoding takes a microsecond or two; a task should outweigh its scheduling.
-    const TRANSACTIONS_PER_TASK: usize = 64;
     for Job { batch, answer } in jobs {
         let verified = catch_unwind(AssertUnwindSafe(|| {
             let forks = chain.at_block(batch.block_number, batch.timestamp, true);
-            let decoded = verifier.cpu_backend().install(|| {
-                let transactions = batch.transactions.par_iter().with_min_len(TRANSACTIONS_PER_TASK);
-                transactions.map(|transaction| decode_transaction(transaction)).collect()
-            });
+            let decoded = verifier.cpu_backend().install(|| decode_transactions(&batch.transactions));
             verify_transactions(verifier, &forks, decoded)
         }));
         let verified = verified.unwrap_or_else(|panic| {

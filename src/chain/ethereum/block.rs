@@ -4,9 +4,8 @@ use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header, Transaction as _};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_rlp::{Decodable, Encodable};
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
-use super::transaction::{DecodeError, Transaction, decode_transaction};
+use super::transaction::{DecodeError, Transaction, decode_transactions};
 use crate::merkle;
 
 /// How many ommers a block may have (yellow paper, 4.4.1).
@@ -296,11 +295,7 @@ fn envelopes(block: &Bytes, list: &[u8]) -> Result<Vec<Bytes>, BlockError> {
 
 /// Decodes every transaction, in parallel; the error is that of the first which does not decode.
 fn decode_all(envelopes: &[Bytes]) -> Result<Vec<Transaction>, BlockError> {
-    /// Decoding takes a microsecond or two; a task should outweigh its scheduling.
-    const TRANSACTIONS_PER_TASK: usize = 64;
-    let decoded: Vec<_> =
-        envelopes.par_iter().with_min_len(TRANSACTIONS_PER_TASK).map(|envelope| decode_transaction(envelope)).collect();
-    decoded
+    decode_transactions(envelopes)
         .into_iter()
         .enumerate()
         .map(|(index, transaction)| transaction.map_err(|error| BlockError::Transaction { index, error }))

@@ -26,6 +26,6 @@ pub use json::{JsonError, block_from_json};
 pub use signer::{Rejection, VerifiedBatch, VerifiedTransaction, verify_transactions};
 pub use spec::{ActiveForks, ChainSpec, SpecError};
 pub use stream::{BlockStream, MAX_BLOCK_BYTES, StreamError};
-pub use transaction::{DecodeError, Transaction, decode_transaction};
+pub use transaction::{DecodeError, Transaction, decode_transaction, decode_transactions};
 pub use verified::{BlockVerdict, Problem, VerifiedBlock, verify_block};
 pub use wide_fee::WideFeeTransaction;

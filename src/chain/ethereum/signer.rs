@@ -7,7 +7,7 @@ use alloy_primitives::{Address, B256, Signature, U256};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use super::spec::ActiveForks;
-use super::transaction::{DecodeError, Transaction};
+use super::transaction::{DecodeError, TRANSACTIONS_PER_TASK, Transaction};
 use super::validity::{self, ValidityError};
 use crate::error::Error;
 use crate::rules::Rules;
@@ -144,8 +144,6 @@ fn lanes(
     forks: &ActiveForks<'_>,
     decoded: &[Result<Transaction, DecodeError>],
 ) -> Vec<Result<Vec<RecoverItem>, Rejection>> {
-    /// Hashing a transaction takes about a microsecond; a task should outweigh its scheduling.
-    const TRANSACTIONS_PER_TASK: usize = 64;
     verifier.cpu_backend().install(|| {
         decoded.par_iter().with_min_len(TRANSACTIONS_PER_TASK).map(|decoded| lanes_of(decoded, forks)).collect()
     })
