@@ -11,6 +11,7 @@ mod device;
 mod dispatch;
 mod error;
 mod field;
+mod program;
 pub mod shader;
 
 pub use device::{Adapter, AdapterKind, Refusal, adapters};

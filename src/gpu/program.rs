@@ -1,0 +1,84 @@
+//! What a worker runs: kernels one after the other over the same four buffers, and how a batch becomes their words.
+//!
+//! | binding | buffer | access | layout |
+//! |---|---|---|---|
+//! | 0 | input | read | [`HEADER_WORDS`] words, the first of them the number of lanes; then what [`Program::pack`] writes |
+//! | 1 | output | read and write | [`Program::OUTPUT_WORDS`] words a lane, word `w` of lane `i` at `w * stride + i` |
+//! | 2 | scratch | read and write | [`Program::SCRATCH_WORDS`] words a lane, laid out likewise |
+//! | 3 | table | read | [`Program::table`], the same for every dispatch |
+//!
+//! The stride is the number of lanes rounded up to whole workgroups. A kernel binds only those of the four that it names; a lane
+//! at or past the number of lanes writes nothing. Output is zeroed before the first step, so that zero says that nothing was written.
+
+use std::fmt;
+
+use super::shader::{Kernel, WORKGROUP_SIZE};
+
+/// Words in front of what is packed.
+pub(super) const HEADER_WORDS: usize = 4;
+
+/// One dispatch of a program.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    /// The kernel.
+    pub(super) kernel: Kernel,
+    /// Lanes that one invocation answers for. More than one where lanes share an inversion.
+    pub(super) lanes_per_invocation: u32,
+}
+
+/// An answer that was not given as the kernels give it: what was read back is none of theirs, or of another lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Garbled {
+    /// The lane.
+    pub(super) lane: usize,
+}
+
+/// Answers one kind of item on a device.
+pub(super) trait Program: fmt::Debug + Send + Sync + 'static {
+    /// What is answered: a row of a batch, or a message.
+    type Item<'a>: Copy + Send + Sync;
+    /// The answer to one item.
+    type Answer: Clone + PartialEq + fmt::Debug + Send;
+
+    /// The name it is known by in logs, in metrics and in the list of devices.
+    const NAME: &'static str;
+    /// Output words a lane.
+    const OUTPUT_WORDS: usize;
+    /// Scratch words a lane.
+    const SCRATCH_WORDS: usize;
+
+    /// The dispatches, in order.
+    fn steps(&self) -> &[Step];
+
+    /// The words of binding 3; empty where no kernel names it.
+    fn table(&self) -> &[u32];
+
+    /// Input words of one lane, the header's share not counted.
+    fn input_words(&self, item: &Self::Item<'_>) -> usize;
+
+    /// Writes lanes as the kernels read them, behind the header. `words` has the sum of their [`Program::input_words`], in any
+    /// state; `lanes` are as many as a dispatch has, known answers among them.
+    fn pack(&self, lanes: &[Self::Item<'_>], words: &mut [u32]);
+
+    /// Reads the answers back, in order, from the whole output of the dispatch of `lanes`.
+    fn unpack(&self, lanes: &[Self::Item<'_>], output: &[u32]) -> Result<Vec<Self::Answer>, Garbled>;
+
+    /// What the host's own checks settle without a device: ranges and encodings. Only items that it leaves open become lanes; the
+    /// kernels make the same checks again.
+    fn settle(&self, item: &Self::Item<'_>) -> Option<Self::Answer>;
+
+    /// The answer by the CPU backend: what a fallback gives, and what the device's is compared with.
+    fn answer_on_cpu(&self, item: &Self::Item<'_>) -> Self::Answer;
+
+    /// Whether an answer refuses its item. Refusals are checked again on the CPU.
+    fn is_refusal(&self, answer: &Self::Answer) -> bool;
+
+    /// Items whose answers are known: valid, invalid, and at every edge, those that [`Program::settle`] would settle among them. An
+    /// adapter answers all of them rightly before it serves, and some of them again in every dispatch.
+    fn known_answers(&self) -> Vec<(Self::Item<'static>, Self::Answer)>;
+}
+
+/// Lanes rounded up to whole workgroups.
+pub(super) fn stride(lanes: usize) -> usize {
+    lanes.next_multiple_of(WORKGROUP_SIZE as usize)
+}
