@@ -27,7 +27,9 @@ pub(super) fn hash_in_lanes<const N: usize>(
         let (group, after) = std::mem::take(&mut rest).split_at_mut(if is_alone { 1 } else { together });
         rest = after;
         if is_alone {
-            group.iter_mut().for_each(|(.., digest)| **digest = alone(message));
+            for (.., digest) in group {
+                **digest = alone(message);
+            }
             continue;
         }
         // Lanes without a message of their own repeat the first.

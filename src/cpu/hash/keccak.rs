@@ -121,7 +121,9 @@ mod lanes {
         absorb: impl Fn(&mut States<N>, [&[u8; RATE]; N]),
     ) {
         let mut blocks = [[0; RATE]; N];
-        blocks.iter_mut().for_each(|block| pad(block, &[0; 64]));
+        for block in &mut blocks {
+            pad(block, &[0; 64]);
+        }
         for (keys, digests) in keys.chunks(N).zip(digests.chunks_mut(N)) {
             for (block, key) in blocks.iter_mut().zip(keys) {
                 block[..64].copy_from_slice(key);

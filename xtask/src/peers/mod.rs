@@ -37,10 +37,13 @@ pub(crate) struct Contender<'a> {
     pub(crate) work: Work<'a>,
 }
 
+/// Answers a batch on a verifier's threads.
+type BatchWork<'a> = dyn Fn(&Verifier) -> Vec<Answer> + Sync + 'a;
+
 /// How it answers. Every form gives the row's answers, in the order of its items.
 pub(crate) enum Work<'a> {
     /// All items at once, on the verifier's threads.
-    Batch(Box<dyn Fn(&Verifier) -> Vec<Answer> + Sync + 'a>),
+    Batch(Box<BatchWork<'a>>),
     /// All items at once, on one thread and no more.
     OneThread(Box<dyn Fn() -> Vec<Answer> + Sync + 'a>),
     /// The item at an index; on all cores, each thread takes a share of the items.

@@ -26,6 +26,7 @@ impl Avx2 {
 
     /// Takes a block into each state and permutes them.
     pub(super) fn absorb(self, states: &mut States<LANES>, blocks: [&[u8; RATE]; LANES]) {
+        let Self(()) = self;
         // SAFETY: `self` exists, so the processor has AVX2.
         unsafe { absorb(states, blocks) }
     }

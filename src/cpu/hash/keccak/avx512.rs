@@ -23,6 +23,7 @@ impl Avx512 {
 
     /// Takes a block into each state and permutes them.
     pub(super) fn absorb(self, states: &mut States<LANES>, blocks: [&[u8; RATE]; LANES]) {
+        let Self(()) = self;
         // SAFETY: `self` exists, so the processor has AVX-512F.
         unsafe { absorb(states, blocks) }
     }
@@ -42,7 +43,7 @@ fn absorb(states: &mut States<LANES>, blocks: [&[u8; RATE]; LANES]) {
         *words = load(state);
     }
     for part in 0..2 {
-        let words = transpose(blocks.map(|block| load_bytes(block, 64 * part)));
+        let words = transpose(&blocks.map(|block| load_bytes(block, 64 * part)));
         for (state, word) in a[8 * part..][..8].iter_mut().zip(words) {
             *state = xor(*state, word);
         }
@@ -59,7 +60,7 @@ fn absorb(states: &mut States<LANES>, blocks: [&[u8; RATE]; LANES]) {
 /// From eight words of each lane to each word of eight lanes.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn transpose(rows: [__m512i; 8]) -> [__m512i; 8] {
+fn transpose(rows: &[__m512i; 8]) -> [__m512i; 8] {
     // Words of two rows side by side, then of four, then of eight.
     let two = |pair: usize| {
         let (even, odd) = (rows[2 * pair], rows[2 * pair + 1]);

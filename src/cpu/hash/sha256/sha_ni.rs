@@ -49,18 +49,21 @@ impl ShaNi {
 
     /// SHA-256 or SHA-256d of two messages.
     pub(super) fn digest(self, times: Times, messages: [Padded<'_>; 2]) -> [[u8; 32]; 2] {
+        let Self(()) = self;
         // SAFETY: `self` exists, so the processor has the instructions.
         unsafe { digest(times, &messages) }
     }
 
     /// SHA-256d of each pair, into the parent at its index.
     pub(super) fn sha256d_of_pairs(self, pairs: &[[[u8; 32]; 2]], parents: &mut [[u8; 32]]) {
+        let Self(()) = self;
         // SAFETY: `self` exists, so the processor has the instructions.
         unsafe { sha256d_of_pairs(pairs, parents) }
     }
 
     /// SHA-256 of a prefix and each pair, into the parent at its index.
     pub(super) fn sha256_of_prefixed_pairs(self, prefix: u8, pairs: &[[[u8; 32]; 2]], parents: &mut [[u8; 32]]) {
+        let Self(()) = self;
         // SAFETY: `self` exists, so the processor has the instructions.
         unsafe { sha256_of_prefixed_pairs(prefix, pairs, parents) }
     }
