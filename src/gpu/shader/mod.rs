@@ -78,6 +78,7 @@ pub const KERNELS: &[Kernel] = &[
     check("field_equal"),
     check("field_is_zero"),
     check("field_magnitudes"),
+    hash("keccak256", "keccak256"),
 ];
 
 /// A field operation by itself.
@@ -88,6 +89,11 @@ pub(super) const fn check(name: &'static str) -> Kernel {
 /// A chain of field operations.
 pub(super) const fn timing(name: &'static str) -> Kernel {
     Kernel { name, file: "field_timing", hot: true }
+}
+
+/// A hash of a lane.
+pub(super) const fn hash(name: &'static str, file: &'static str) -> Kernel {
+    Kernel { name, file, hot: true }
 }
 
 /// Links a file under `shaders/kernel`.
