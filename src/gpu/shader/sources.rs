@@ -12,7 +12,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "lib/field/secp256k1/u32",
     "lib/field/secp256k1/u64",
     "lib/hash/keccak256",
-    "lib/hash/lane_tag",
+    "lib/seal",
     "kernel/field_check",
     "kernel/field_timing",
     "kernel/keccak256",
