@@ -9,11 +9,14 @@
 
 mod device;
 mod dispatch;
+mod driver;
 mod error;
 mod field;
 mod program;
 pub mod shader;
+mod station;
+mod worker;
 
 pub use device::{Adapter, AdapterKind, Refusal, adapters};
-pub use error::GpuError;
+pub use error::{Fault, GpuError};
 pub use field::{Chain, ChainTime, Field, FieldKernel, Operation};

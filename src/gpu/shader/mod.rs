@@ -81,6 +81,21 @@ pub const KERNELS: &[Kernel] = &[
     hash("keccak256", "keccak256"),
 ];
 
+/// SHA-256 of all that the kernels of a variant are made of, in hexadecimal.
+pub(super) fn digest(arithmetic: Arithmetic) -> String {
+    let mut text = String::new();
+    let constants = constants::declarations();
+    // What cannot be rendered makes no kernel, so that nothing of it is ever stored.
+    let rendered = render::functions(arithmetic).unwrap_or_default();
+    for (name, content) in sources::FILES {
+        text.push_str(&format!("{name}\n{content}\n"));
+    }
+    for (name, content) in constants.iter().chain(&rendered) {
+        text.push_str(&format!("{name}\n{content}\n"));
+    }
+    crate::cpu::sha256(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A field operation by itself.
 pub(super) const fn check(name: &'static str) -> Kernel {
     Kernel { name, file: "field_check", hot: false }
