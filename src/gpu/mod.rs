@@ -7,6 +7,7 @@
 //! bindings. [`shader`] links them for each [`Arithmetic`](shader::Arithmetic), with constants and limb arithmetic that are
 //! defined in Rust.
 
+mod cache;
 mod device;
 mod dispatch;
 mod driver;
@@ -15,6 +16,7 @@ mod field;
 mod program;
 pub mod shader;
 mod station;
+mod tune;
 mod worker;
 
 pub use device::{Adapter, AdapterKind, Refusal, adapters};

@@ -18,6 +18,9 @@ pub(crate) const SMALL_FACTOR: u32 = 0xffff;
 /// its loops stay far below the 65,535 iterations after which some drivers end them.
 pub(crate) const HASH_MAX_BLOCKS: u32 = 128;
 
+/// Leaves of a subtree that a lane reduces to its root.
+pub(crate) const MERKLE_LEAVES: u32 = 16;
+
 /// Each constant as WGSL declares it.
 pub(super) fn declarations() -> BTreeMap<&'static str, String> {
     let numbers = [
@@ -26,6 +29,7 @@ pub(super) fn declarations() -> BTreeMap<&'static str, String> {
         ("SMALL_FACTOR", SMALL_FACTOR as usize),
         ("HEADER_WORDS", HEADER_WORDS),
         ("HASH_MAX_BLOCKS", HASH_MAX_BLOCKS as usize),
+        ("MERKLE_LEAVES", MERKLE_LEAVES as usize),
     ];
     numbers.into_iter().map(|(name, value)| (name, format!("const {name}: u32 = {value}u;"))).collect()
 }

@@ -78,7 +78,11 @@ pub const KERNELS: &[Kernel] = &[
     check("field_equal"),
     check("field_is_zero"),
     check("field_magnitudes"),
+    hash("sha256", "sha256"),
+    hash("sha256d", "sha256"),
     hash("keccak256", "keccak256"),
+    hash("merkle_bitcoin", "merkle"),
+    hash("merkle_rfc6962", "merkle"),
 ];
 
 /// SHA-256 of all that the kernels of a variant are made of, in hexadecimal.
