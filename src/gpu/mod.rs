@@ -7,6 +7,7 @@
 //! bindings. [`shader`] links them for each [`Arithmetic`](shader::Arithmetic), with constants and limb arithmetic that are
 //! defined in Rust.
 
+mod cache;
 mod device;
 mod dispatch;
 mod driver;
@@ -15,8 +16,10 @@ mod field;
 mod program;
 pub mod shader;
 mod station;
+mod tune;
 mod worker;
 
 pub use device::{Adapter, AdapterKind, Refusal, adapters};
 pub use error::{Fault, GpuError};
 pub use field::{Chain, ChainTime, Field, FieldKernel, Operation};
+pub use tune::Tuning;

@@ -78,6 +78,7 @@ pub const KERNELS: &[Kernel] = &[
     check("field_equal"),
     check("field_is_zero"),
     check("field_magnitudes"),
+    PRODUCT,
 ];
 
 /// SHA-256 of all that the kernels of a variant are made of, in hexadecimal.
@@ -94,6 +95,9 @@ pub(super) fn digest(arithmetic: Arithmetic) -> String {
     }
     crate::cpu::sha256(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// A field product, laid out as programs are.
+pub(super) const PRODUCT: Kernel = Kernel { name: "product", file: "product", hot: false };
 
 /// A field operation by itself.
 pub(super) const fn check(name: &'static str) -> Kernel {

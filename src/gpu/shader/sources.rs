@@ -14,6 +14,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "lib/seal",
     "kernel/field_check",
     "kernel/field_timing",
+    "kernel/product",
 ];
 
 #[cfg(test)]
