@@ -131,6 +131,11 @@ impl Adapter {
         }
     }
 
+    /// Its name, driver and interface, for people.
+    pub(crate) fn describe(&self) -> String {
+        format!("{}, {} ({})", self.name, self.driver, self.backend)
+    }
+
     /// All that tells its driver's code from another's.
     pub(super) fn identity(&self) -> String {
         let Self { name, driver, backend, vendor, device, .. } = self;

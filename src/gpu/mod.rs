@@ -22,3 +22,4 @@ mod worker;
 pub use device::{Adapter, AdapterKind, Refusal, adapters};
 pub use error::{Fault, GpuError};
 pub use field::{Chain, ChainTime, Field, FieldKernel, Operation};
+pub use tune::Tuning;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::Fault;
-use super::worker::{Serving, Worker, spawn};
+use super::worker::{Serving, Worker, guard, spawn};
 
 /// How long a device is left alone after its first fault. Doubles with every one that follows closely.
 const FIRST_REST: Duration = Duration::from_secs(1);
@@ -14,8 +14,8 @@ const FIRST_REST: Duration = Duration::from_secs(1);
 /// The longest that it is left alone.
 const LONGEST_REST: Duration = Duration::from_mins(5);
 
-/// Opens the device and starts its thread.
-pub(super) type Start = Box<dyn Fn() -> Result<Worker, Fault> + Send + Sync>;
+/// Opens the device and starts its thread, after this fault of the one before.
+pub(super) type Start = Box<dyn Fn(Option<&Fault>) -> Result<Worker, Fault> + Send + Sync>;
 
 /// Told once when everything that can serve does.
 pub(super) type Ready = Box<dyn Fn(&Worker) + Send + Sync>;
@@ -37,6 +37,12 @@ struct State {
     phase: Phase,
     /// One for each program.
     admitted: Vec<Admitted>,
+    /// Whether each program ever served.
+    served: Vec<bool>,
+    /// Whether a thread is opening and admitting.
+    is_starting: bool,
+    /// Whether nobody wants it any more.
+    is_over: bool,
     /// Faults since the device last served for as long as it rested.
     faults: u32,
     /// Of the last fault.
@@ -95,6 +101,9 @@ impl Station {
         let state = State {
             phase: Phase::Starting,
             admitted: vec![Admitted::NotYet; programs.len()],
+            served: vec![false; programs.len()],
+            is_starting: false,
+            is_over: false,
             faults: 0,
             rest: Duration::ZERO,
         };
@@ -107,7 +116,7 @@ impl Station {
             state: Mutex::new(state),
             changed: Condvar::new(),
         });
-        station.start();
+        station.start(None);
         station
     }
 
@@ -119,13 +128,15 @@ impl Station {
     /// Whether a program can be had now. Never waits; a device that has rested is opened again, behind the caller's back.
     pub(super) fn service(self: &Arc<Self>, program: usize) -> Service {
         let mut state = self.lock();
-        if let Phase::Resting { until, .. } = &state.phase
-            && *until <= Instant::now()
-        {
+        let rested = match &state.phase {
+            Phase::Resting { until, fault } if *until <= Instant::now() && !state.is_starting => Some(fault.clone()),
+            _ => None,
+        };
+        if let Some(fault) = rested {
             state.phase = Phase::Starting;
             state.admitted.fill(Admitted::NotYet);
             drop(state);
-            self.start();
+            self.start(Some(fault));
             return Service::Starting;
         }
         state.service(program)
@@ -140,6 +151,29 @@ impl Station {
             let left = until.saturating_duration_since(Instant::now());
             if !matches!(service, Service::Starting) || left.is_zero() {
                 return service;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Whether a program ever served.
+    pub(super) fn has_served(&self, program: usize) -> bool {
+        self.lock().served.get(program).copied().unwrap_or(false)
+    }
+
+    /// Ends the service, and waits for the thread that opens and admits, at most `patience`: a driver that compiles while the
+    /// process ends may crash.
+    pub(super) fn end(&self, patience: Duration) {
+        let until = Instant::now() + patience;
+        let mut state = self.lock();
+        state.is_over = true;
+        if let Phase::Up(worker) = &state.phase {
+            worker.close(&Fault::Ended);
+        }
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if !state.is_starting || left.is_zero() {
+                return;
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -177,32 +211,46 @@ impl Station {
     }
 
     /// Opens the device and admits every program, on a thread of its own.
-    fn start(self: &Arc<Self>) {
+    fn start(self: &Arc<Self>, after: Option<Fault>) {
         let station = Arc::clone(self);
-        if let Err(fault) = spawn("phalanx-gpu-start", move || station.admit_all()) {
-            self.rest(&mut self.lock(), &fault, Duration::ZERO);
+        self.lock().is_starting = true;
+        let spawned = spawn("phalanx-gpu-start", move || {
+            let ended = guard("starting a GPU", || station.admit_all(after.as_ref()));
+            let mut state = station.lock();
+            state.is_starting = false;
+            if let Err(fault) = ended {
+                station.rest(&mut state, &fault, Duration::ZERO);
+            }
+            station.changed.notify_all();
+        });
+        if let Err(fault) = spawned {
+            let mut state = self.lock();
+            state.is_starting = false;
+            self.rest(&mut state, &fault, Duration::ZERO);
         }
     }
 
-    fn admit_all(&self) {
+    /// A fault where the device cannot be opened, or is lost before every program was admitted or refused.
+    fn admit_all(&self, after: Option<&Fault>) -> Result<(), Fault> {
         let begun = Instant::now();
-        let worker = match (self.start)() {
-            Ok(worker) => Arc::new(worker),
-            Err(fault) => return self.rest(&mut self.lock(), &fault, Duration::ZERO),
-        };
+        let worker = Arc::new((self.start)(after)?);
         self.lock().phase = Phase::Up(Arc::clone(&worker));
         for (number, program) in self.programs.iter().enumerate() {
+            if self.lock().is_over {
+                return Ok(());
+            }
             let admitted = program.admit(&worker);
             let mut state = self.lock();
             if !matches!(&state.phase, Phase::Up(current) if Arc::ptr_eq(current, &worker)) {
-                // Given up meanwhile.
-                return;
+                // Given up meanwhile, by who was served already.
+                return Ok(());
             }
             match admitted {
                 Ok(id) => {
                     let seconds = begun.elapsed().as_secs_f64();
                     tracing::info!(device = %self.what, program = program.name(), seconds, "a GPU serves");
                     state.admitted[number] = Admitted::Ready(id);
+                    state.served[number] = true;
                 }
                 Err(fault @ (Fault::Wrong(_) | Fault::Compile { .. } | Fault::Memory { .. })) => {
                     metrics::counter!("phalanx.gpu.refusals", "kind" => fault.code()).increment(1);
@@ -211,12 +259,13 @@ impl Station {
                 }
                 Err(fault) => {
                     worker.close(&fault);
-                    return self.rest(&mut state, &fault, Duration::ZERO);
+                    return if state.is_over { Ok(()) } else { Err(fault) };
                 }
             }
             self.changed.notify_all();
         }
         (self.ready)(&worker);
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -158,6 +158,8 @@ pub(in crate::gpu) enum Kind {
     OutOfMemory,
     Refused,
     Panic,
+    /// The device itself is destroyed before the call.
+    Destroy,
     /// The call takes this long, and then goes on as if nothing were.
     Delay(Duration),
     /// The dispatch is never over.
@@ -243,6 +245,14 @@ impl Plans {
     }
 }
 
+impl<D: Driver> Driver for Arc<D> {
+    type Device = D::Device;
+
+    fn open(&self) -> Result<D::Device, Fault> {
+        (**self).open()
+    }
+}
+
 /// A driver whose devices fail as planned.
 #[derive(Clone, Debug)]
 pub(in crate::gpu) struct Faulty<D> {
@@ -274,6 +284,16 @@ impl<D: Driver> Driver for Faulty<D> {
     }
 }
 
+impl<D: Device> FaultyDevice<D> {
+    fn make(&self, at: At) -> Result<Option<Kind>, Fault> {
+        let kind = self.plans.make(at)?;
+        if kind == Some(Kind::Destroy) {
+            self.inner.destroy();
+        }
+        Ok(kind.filter(|kind| *kind != Kind::Destroy))
+    }
+}
+
 impl<D: Device> Device for FaultyDevice<D> {
     type Compiled = (Spec, D::Compiled);
     type Slot = FaultySlot<D::Slot>;
@@ -283,18 +303,18 @@ impl<D: Device> Device for FaultyDevice<D> {
     }
 
     fn compile(&self, spec: &Spec) -> Result<Self::Compiled, Fault> {
-        self.plans.make(At::Compile)?;
+        self.make(At::Compile)?;
         Ok((spec.clone(), self.inner.compile(spec)?))
     }
 
     fn allocate(&self, size: SlotSize) -> Result<Self::Slot, Fault> {
-        self.plans.make(At::Allocate)?;
+        self.make(At::Allocate)?;
         let inner = self.inner.allocate(size)?;
         Ok(FaultySlot { inner, nonce: 0, lanes: 0, output_words: 0, before: Vec::new(), never: false })
     }
 
     fn upload(&self, slot: &mut Self::Slot, input: &[u32]) -> Result<(), Fault> {
-        self.plans.make(At::Upload)?;
+        self.make(At::Upload)?;
         slot.nonce = input[1];
         self.inner.upload(&mut slot.inner, input)
     }
@@ -306,13 +326,13 @@ impl<D: Device> Device for FaultyDevice<D> {
         lanes: usize,
         output_words: usize,
     ) -> Result<(), Fault> {
-        slot.never = self.plans.make(At::Dispatch)? == Some(Kind::Never);
+        slot.never = self.make(At::Dispatch)? == Some(Kind::Never);
         (slot.lanes, slot.output_words) = (lanes, program.0.output_words);
         self.inner.dispatch(&program.1, &mut slot.inner, lanes, output_words)
     }
 
     fn poll(&self, slot: &mut Self::Slot, timeout: Duration) -> Result<bool, Fault> {
-        self.plans.make(At::Poll)?;
+        self.make(At::Poll)?;
         if slot.never {
             std::thread::sleep(timeout);
             return Ok(false);
@@ -321,7 +341,7 @@ impl<D: Device> Device for FaultyDevice<D> {
     }
 
     fn read(&self, slot: &mut Self::Slot, output: &mut Vec<u32>) -> Result<Option<Duration>, Fault> {
-        let kind = self.plans.make(At::Read)?;
+        let kind = self.make(At::Read)?;
         let time = self.inner.read(&mut slot.inner, output)?;
         let read = output.clone();
         if let Some(kind) = kind {

@@ -56,6 +56,10 @@ pub(super) trait Device: Send + Sync + 'static {
     /// Takes the output of a dispatch that is over, and how long its longest step took where the device can tell.
     fn read(&self, slot: &mut Self::Slot, output: &mut Vec<u32>) -> Result<Option<Duration>, Fault>;
 
+    /// Destroys it, as if the system had.
+    #[cfg(test)]
+    fn destroy(&self) {}
+
     /// What compiling has left that would make it faster the next time; kept on disk.
     fn pipeline_cache(&self) -> Option<Vec<u8>> {
         None

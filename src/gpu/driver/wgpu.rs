@@ -428,6 +428,11 @@ impl Device for WgpuDevice {
         Ok(self.longest(&ticks))
     }
 
+    #[cfg(test)]
+    fn destroy(&self) {
+        self.device.destroy();
+    }
+
     fn pipeline_cache(&self) -> Option<Vec<u8>> {
         self.cache.as_ref().and_then(wgpu::PipelineCache::get_data)
     }

@@ -83,6 +83,7 @@ pub const KERNELS: &[Kernel] = &[
     hash("keccak256", "keccak256"),
     hash("merkle_bitcoin", "merkle"),
     hash("merkle_rfc6962", "merkle"),
+    PRODUCT,
 ];
 
 /// SHA-256 of all that the kernels of a variant are made of, in hexadecimal.
@@ -99,6 +100,9 @@ pub(super) fn digest(arithmetic: Arithmetic) -> String {
     }
     crate::cpu::sha256(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// A field product, laid out as programs are.
+pub(super) const PRODUCT: Kernel = Kernel { name: "product", file: "product", hot: false };
 
 /// A field operation by itself.
 pub(super) const fn check(name: &'static str) -> Kernel {

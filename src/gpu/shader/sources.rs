@@ -20,6 +20,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "kernel/keccak256",
     "kernel/merkle",
     "kernel/sha256",
+    "kernel/product",
 ];
 
 #[cfg(test)]

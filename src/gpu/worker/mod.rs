@@ -12,6 +12,8 @@ mod sample;
 mod serve;
 
 #[cfg(test)]
+mod device_tests;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
@@ -315,7 +317,7 @@ pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<
 }
 
 /// Calls the driver, and makes an error of a panic. wgpu panics where a device is lost while it is waited for.
-fn guard<T>(doing: &str, call: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+pub(super) fn guard<T>(doing: &str, call: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(panicked(doing, &*panic)))
 }
 

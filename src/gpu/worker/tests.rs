@@ -135,7 +135,7 @@ impl Bench {
     fn with(settings: Settings, device: Simulated, plans: Plans) -> Self {
         let served = Arc::new(Served::new(Sums::new()));
         let driver = Arc::new(Faulty { inner: device.clone(), plans: plans.clone() });
-        let start = Box::new(move || Worker::start(Arc::clone(&driver), settings));
+        let start = Box::new(move |_: Option<&Fault>| Worker::start(Arc::clone(&driver), settings));
         let rest = Duration::from_millis(20);
         let station =
             Station::with_rest("a double".to_owned(), start, Box::new(|_| {}), vec![served.clone()], rest);
