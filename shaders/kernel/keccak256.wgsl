@@ -6,16 +6,22 @@
 //#constant HEADER_WORDS
 //#constant HASH_MAX_BLOCKS
 
-// Behind the header two words a lane: where its blocks begin, in words from the header's first, and how many there are, at least
-// one. Then the blocks, padded, of 34 words, the first byte lowest.
+// Behind the header three words a message, those with most blocks first, so that neighbours end together: where its blocks begin,
+// in words from the header's first; how many there are, at least one; its lane. Then the blocks, padded, of 34 words, the first
+// byte lowest.
 @group(0) @binding(0) var<storage, read> input: array<u32>;
 // The digest's 8 words, the first byte lowest, and the seal.
 @group(0) @binding(1) var<storage, read_write> output: array<u32>;
 
 const BLOCK_WORDS: u32 = 34u;
 
-// Writes a lane's digest, and its seal.
-fn answer(lane: u32, lanes: u32, digest: array<u32, 8>) {
+// Writes a message's digest, and the seal, to its lane.
+fn answer(message: u32, digest: array<u32, 8>) {
+    let lanes = input[0];
+    let lane = input[HEADER_WORDS + 3u * message + 2u];
+    if lane >= lanes {
+        return;
+    }
     let stride = (lanes + WORKGROUP_SIZE - 1u) / WORKGROUP_SIZE * WORKGROUP_SIZE;
     output[lane] = digest[0];
     output[stride + lane] = digest[1];
@@ -30,13 +36,11 @@ fn answer(lane: u32, lanes: u32, digest: array<u32, 8>) {
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn keccak256(@builtin(global_invocation_id) id: vec3<u32>) {
-    let lane = id.x;
-    let lanes = input[0];
-    if lane >= lanes {
+    if id.x >= input[0] {
         return;
     }
-    var begin = input[HEADER_WORDS + 2u * lane];
-    let blocks = input[HEADER_WORDS + 2u * lane + 1u];
+    var begin = input[HEADER_WORDS + 3u * id.x];
+    let blocks = input[HEADER_WORDS + 3u * id.x + 1u];
     let last = arrayLength(&input) - BLOCK_WORDS;
     var a = array<vec2<u32>, 25>();
     for (var block = 0u; block < HASH_MAX_BLOCKS; block++) {
@@ -64,5 +68,5 @@ fn keccak256(@builtin(global_invocation_id) id: vec3<u32>) {
         a = keccak_f1600(a);
         begin += BLOCK_WORDS;
     }
-    answer(lane, lanes, keccak_digest(a));
+    answer(id.x, keccak_digest(a));
 }

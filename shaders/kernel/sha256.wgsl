@@ -6,17 +6,18 @@
 //#constant HEADER_WORDS
 //#constant HASH_MAX_BLOCKS
 
-// Behind the header two words a lane: where its blocks begin, in words from the header's first, and how many there are, at least
-// one. Then the blocks, padded, of 16 words, the first byte highest.
+// Behind the header three words a message, those with most blocks first, so that neighbours end together: where its blocks begin,
+// in words from the header's first; how many there are, at least one; its lane. Then the blocks, padded, of 16 words, the first
+// byte highest.
 @group(0) @binding(0) var<storage, read> input: array<u32>;
 // The digest's 8 words, the first byte highest, and the seal.
 @group(0) @binding(1) var<storage, read_write> output: array<u32>;
 
 const BLOCK_WORDS: u32 = 16u;
 
-fn message_digest(lane: u32) -> array<u32, 8> {
-    var begin = input[HEADER_WORDS + 2u * lane];
-    let blocks = input[HEADER_WORDS + 2u * lane + 1u];
+fn message_digest(message: u32) -> array<u32, 8> {
+    var begin = input[HEADER_WORDS + 3u * message];
+    let blocks = input[HEADER_WORDS + 3u * message + 1u];
     let last = arrayLength(&input) - BLOCK_WORDS;
     var state = SHA256_INITIAL;
     for (var block = 0u; block < HASH_MAX_BLOCKS; block++) {
@@ -35,8 +36,13 @@ fn message_digest(lane: u32) -> array<u32, 8> {
     return state;
 }
 
-// Writes a lane's digest, and its seal.
-fn answer(lane: u32, lanes: u32, digest: array<u32, 8>) {
+// Writes a message's digest, and the seal, to its lane.
+fn answer(message: u32, digest: array<u32, 8>) {
+    let lanes = input[0];
+    let lane = input[HEADER_WORDS + 3u * message + 2u];
+    if lane >= lanes {
+        return;
+    }
     let stride = (lanes + WORKGROUP_SIZE - 1u) / WORKGROUP_SIZE * WORKGROUP_SIZE;
     output[lane] = digest[0];
     output[stride + lane] = digest[1];
@@ -51,20 +57,16 @@ fn answer(lane: u32, lanes: u32, digest: array<u32, 8>) {
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn sha256(@builtin(global_invocation_id) id: vec3<u32>) {
-    let lane = id.x;
-    let lanes = input[0];
-    if lane >= lanes {
+    if id.x >= input[0] {
         return;
     }
-    answer(lane, lanes, message_digest(lane));
+    answer(id.x, message_digest(id.x));
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn sha256d(@builtin(global_invocation_id) id: vec3<u32>) {
-    let lane = id.x;
-    let lanes = input[0];
-    if lane >= lanes {
+    if id.x >= input[0] {
         return;
     }
-    answer(lane, lanes, sha256_of_digest(message_digest(lane)));
+    answer(id.x, sha256_of_digest(message_digest(id.x)));
 }

@@ -16,6 +16,8 @@ use crate::merkle::{bitcoin, rfc6962};
 /// Leaves of a subtree.
 pub(super) const LEAVES: usize = MERKLE_LEAVES as usize;
 
+const _: () = assert!(LEAVES.is_power_of_two() && LEAVES > 1, "a subtree is complete");
+
 /// Words of a hash.
 const HASH_WORDS: usize = 8;
 
@@ -168,3 +170,38 @@ static KNOWN_SUBTREES: LazyLock<Vec<Leaves>> = LazyLock::new(|| {
     }
     known
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_subtrees_are_mutated_at_every_level_and_not() {
+        let known = Subtrees::<Bitcoin>::new().known_answers();
+        let mutated = known.iter().filter(|(_, subtree)| subtree.mutated).count();
+        // All zeros and all ones; at each of four levels the first pair and the last, which at the top are one; and of the neighbours
+        // that are no pair none.
+        assert_eq!((known.len(), mutated), (15, 11));
+        assert!(Subtrees::<Rfc6962>::new().known_answers().iter().all(|(_, subtree)| !subtree.mutated));
+    }
+
+    #[test]
+    fn what_no_kernel_says_is_garbled() {
+        fn unpack<T: Tree>(word: u32) -> Result<bool, Garbled> {
+            let leaves = [[0; 32]; LEAVES];
+            let mut output = vec![0; Subtrees::<T>::OUTPUT_WORDS * stride(3)];
+            output[HASH_WORDS * stride(3)..][..3].copy_from_slice(&[DISTINCT, word, DISTINCT]);
+            let answers = Subtrees::<T>::new().unpack(&[&leaves; 3], &output)?;
+            assert_eq!(answers.len(), 3);
+            Ok(answers[1].mutated)
+        }
+        assert_eq!(unpack::<Bitcoin>(DISTINCT), Ok(false));
+        assert_eq!(unpack::<Bitcoin>(EQUAL), Ok(true));
+        assert_eq!(unpack::<Rfc6962>(DISTINCT), Ok(false));
+        for word in [0, 3, u32::MAX] {
+            assert_eq!(unpack::<Bitcoin>(word), Err(Garbled { lane: 1 }));
+            assert_eq!(unpack::<Rfc6962>(word), Err(Garbled { lane: 1 }));
+        }
+        assert_eq!(unpack::<Rfc6962>(EQUAL), Err(Garbled { lane: 1 }));
+    }
+}

@@ -3,9 +3,6 @@
 use super::merkle::{LEAVES, Leaves, Subtree, Tree};
 use crate::merkle::{bitcoin, rfc6962};
 
-/// A list of nodes no longer than this is left to the CPU: it is done before a device has begun.
-const LEFT_TO_CPU: usize = 64 * LEAVES;
-
 /// A tree as far as a device climbed it: the leaves, then the roots of their subtrees, and so on.
 #[derive(Debug)]
 pub(super) struct Climb<'a> {
@@ -17,16 +14,18 @@ pub(super) struct Climb<'a> {
 }
 
 impl<'a> Climb<'a> {
-    /// Climbs until what is left is the CPU's. `reduce` gives the root of each complete subtree in order.
+    /// Climbs until no more than `left_to_cpu` nodes are left, and at least a subtree's. `reduce` gives the root of each complete
+    /// subtree in order.
     pub(super) fn new<T: Tree, E>(
         leaves: &'a [[u8; 32]],
+        left_to_cpu: usize,
         mut reduce: impl FnMut(&[Leaves]) -> Result<Vec<Subtree>, E>,
     ) -> Result<Self, E> {
         let mut climb = Self { leaves, levels: Vec::new(), mutated: false };
-        while climb.top().len() > LEFT_TO_CPU {
+        while climb.top().len() > left_to_cpu.max(LEAVES) {
             let (complete, rest) = climb.top().as_chunks::<LEAVES>();
             let mut subtrees = reduce(complete)?;
-            // There are other subtrees before it, so that the tree's odd nodes on the way are the subtree's.
+            // Others stand before what is no complete subtree, so that its odd nodes on the way are the tree's.
             subtrees.extend((!rest.is_empty()).then(|| T::climb(rest)));
             let mutated = subtrees.iter().any(|subtree| subtree.mutated);
             climb.levels.push(subtrees.into_iter().map(|subtree| subtree.root).collect());
@@ -90,5 +89,101 @@ impl<'a> Climb<'a> {
             position = subtree;
         }
         position
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::super::merkle::{Bitcoin, Rfc6962};
+    use super::*;
+    use crate::cpu::sha256;
+
+    /// Every size up to a subtree of subtrees of subtrees, as far as that is cheap, and what is around powers of two.
+    fn sizes() -> impl Iterator<Item = usize> {
+        let powers = (11..=13).map(|height| 1_usize << height);
+        (0..=1_100).chain(powers.flat_map(|size| [size - 1, size, size + 1]))
+    }
+
+    fn leaves(count: usize) -> Vec<[u8; 32]> {
+        (0..count).map(|index| sha256(&index.to_le_bytes())).collect()
+    }
+
+    fn climb<T: Tree>(leaves: &[[u8; 32]], left_to_cpu: usize) -> Climb<'_> {
+        let reduce =
+            |subtrees: &[Leaves]| Ok::<_, Infallible>(subtrees.iter().map(|leaves| T::climb(leaves)).collect());
+        let Ok(climb) = Climb::new::<T, _>(leaves, left_to_cpu, reduce);
+        climb
+    }
+
+    /// Both ends, both sides of a subtree's edge, and a step that meets every place in a subtree.
+    fn indices(count: usize) -> impl Iterator<Item = usize> {
+        let edges = [0, 1, LEAVES - 1, LEAVES, count.saturating_sub(LEAVES), count.saturating_sub(1)];
+        edges.into_iter().chain((0..count).step_by(97)).filter(move |index| *index < count)
+    }
+
+    #[test]
+    fn bitcoin_roots_and_branches_are_those_of_the_whole_list() {
+        for count in sizes() {
+            let leaves = leaves(count);
+            for left_to_cpu in [0, 300] {
+                let climb = climb::<Bitcoin>(&leaves, left_to_cpu);
+                assert_eq!(climb.bitcoin_root(), bitcoin::root(&leaves), "{count}, {left_to_cpu}");
+                assert_eq!(climb.bitcoin_branch(count), None);
+                for index in indices(count) {
+                    assert_eq!(climb.bitcoin_branch(index), bitcoin::Branch::new(&leaves, index), "{index} of {count}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rfc6962_roots_and_proofs_are_those_of_the_whole_list() {
+        for count in sizes() {
+            let leaves = leaves(count);
+            let tree = rfc6962::Tree::of_leaf_hashes(leaves.clone());
+            for left_to_cpu in [0, 300] {
+                let climb = climb::<Rfc6962>(&leaves, left_to_cpu);
+                assert_eq!(climb.rfc6962_root(), tree.root(), "{count}, {left_to_cpu}");
+                assert_eq!(climb.rfc6962_inclusion_proof(count), None);
+                for index in indices(count) {
+                    let proof = tree.inclusion_proof(index as u64).ok();
+                    assert_eq!(climb.rfc6962_inclusion_proof(index), proof, "{index} of {count}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn repeated_ends_are_reported_at_every_level() {
+        let mut reported = 0;
+        for count in 1..=1_030_usize {
+            // The largest complete subtree at the end whose root has no partner can be repeated.
+            let repeatable = 1 << count.trailing_zeros();
+            if count == repeatable {
+                continue;
+            }
+            let mut leaves = leaves(count);
+            let honest = climb::<Bitcoin>(&leaves, 0).bitcoin_root();
+            leaves.extend_from_within(count - repeatable..);
+            let repeated = climb::<Bitcoin>(&leaves, 0).bitcoin_root();
+            assert_eq!(repeated, bitcoin::Root { mutated: true, ..honest }, "{count}");
+            assert!(!honest.mutated, "{count}");
+            reported += 1;
+        }
+        // Every count but the eleven powers of two.
+        assert_eq!(reported, 1_019);
+    }
+
+    #[test]
+    fn a_device_that_fails_ends_the_climb() {
+        let leaves = leaves(LEAVES * LEAVES + 1);
+        let mut asked = 0;
+        let failed = Climb::new::<Bitcoin, _>(&leaves, 0, |subtrees| {
+            asked += 1;
+            if asked == 2 { Err("gone") } else { Ok(subtrees.iter().map(|leaves| Bitcoin::climb(leaves)).collect()) }
+        });
+        assert_eq!((failed.map(|_| ()), asked), (Err("gone"), 2));
     }
 }

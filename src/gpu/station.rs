@@ -54,9 +54,14 @@ enum Phase {
     Starting,
     Up(Arc<Worker>),
     /// Given up for a while.
-    Resting { until: Instant, fault: Fault },
+    Resting {
+        until: Instant,
+        fault: Fault,
+    },
     /// Given up.
-    Quarantined { fault: Fault },
+    Quarantined {
+        fault: Fault,
+    },
 }
 
 /// What became of a program's admission.

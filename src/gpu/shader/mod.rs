@@ -9,7 +9,7 @@ mod validate;
 use std::fmt;
 
 pub use constants::WORKGROUP_SIZE;
-pub(crate) use constants::{CHAIN_LENGTH, SMALL_FACTOR};
+pub(crate) use constants::{CHAIN_LENGTH, HASH_MAX_BLOCKS, MERKLE_LEAVES, SMALL_FACTOR};
 pub use link::{LinkError, Linked, Origin};
 pub use render::RenderError;
 pub use validate::{Shader, ShaderError};

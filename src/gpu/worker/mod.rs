@@ -112,7 +112,13 @@ impl Worker {
     /// Opens a device and starts its thread.
     pub(super) fn start<D: Driver>(driver: Arc<D>, settings: Settings) -> Result<Self, Fault> {
         let queue = Queue::new(settings.slots);
-        let shared = Arc::new(Shared { queue, settings, born: Instant::now(), seen: AtomicU64::new(0), tables: AtomicU64::new(0) });
+        let shared = Arc::new(Shared {
+            queue,
+            settings,
+            born: Instant::now(),
+            seen: AtomicU64::new(0),
+            tables: AtomicU64::new(0),
+        });
         let (opened, opening) = mpsc::channel();
         let thread = Arc::clone(&shared);
         spawn("phalanx-gpu", move || {
@@ -313,7 +319,9 @@ impl<D: Device> Compiler for Opened<D> {
 /// Starts a thread that nobody joins.
 pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
     let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-    spawned.map(drop).map_err(|error| Fault::Driver { doing: "starting a thread".to_owned(), problem: error.to_string() })
+    spawned
+        .map(drop)
+        .map_err(|error| Fault::Driver { doing: "starting a thread".to_owned(), problem: error.to_string() })
 }
 
 /// Calls the driver, and makes an error of a panic. wgpu panics where a device is lost while it is waited for.
