@@ -35,6 +35,7 @@
 pub mod arithmetic;
 pub mod batch;
 pub mod chain;
+mod choice;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod cpu;
@@ -55,6 +56,7 @@ mod verifier;
 #[cfg(feature = "executor")]
 pub mod workload;
 
+pub use choice::BackendChoice;
 pub use error::Error;
 pub use rules::Rules;
 pub use verdict::{Reason, Verdict};

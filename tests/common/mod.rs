@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub(crate) mod curve;
+#[cfg(feature = "gpu")]
+pub(crate) mod gpu;
 #[cfg(feature = "executor")]
 pub(crate) mod mainnet;
 pub(crate) mod oracle;
