@@ -3,6 +3,7 @@
 
 mod field;
 mod layout;
+mod scalar;
 mod straight;
 
 use std::collections::BTreeMap;
@@ -26,11 +27,20 @@ pub(super) fn functions(arithmetic: Arithmetic) -> Result<BTreeMap<&'static str,
         Arithmetic::U32 => Layout::U32,
     };
     let mut functions = BTreeMap::new();
-    for (name, rendered) in field::functions(&layout) {
+    for (name, rendered) in field::functions(&layout).into_iter().chain(scalar::functions(&layout)) {
         let text = rendered.map_err(|value| RenderError { function: name, arithmetic, value })?;
         functions.insert(name, text);
     }
     Ok(functions)
+}
+
+/// A big-endian number in words, the least significant first.
+pub(super) fn words_of(number: &[u8; 32]) -> [u32; 8] {
+    let mut words = [0; 8];
+    for (word, bytes) in words.iter_mut().rev().zip(number.as_chunks::<4>().0) {
+        *word = u32::from_be_bytes(*bytes);
+    }
+    words
 }
 
 #[cfg(test)]
