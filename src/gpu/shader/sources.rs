@@ -11,6 +11,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "lib/field/secp256k1",
     "lib/field/secp256k1/u32",
     "lib/field/secp256k1/u64",
+    "lib/seal",
     "kernel/field_check",
     "kernel/field_timing",
 ];
