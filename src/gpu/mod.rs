@@ -9,11 +9,13 @@
 
 mod device;
 mod dispatch;
+mod ecdsa;
 mod error;
 mod field;
 mod program;
 pub mod shader;
 
 pub use device::{Adapter, AdapterKind, Refusal, adapters};
+pub use ecdsa::{Ecdsa, StepTime};
 pub use error::GpuError;
 pub use field::{Chain, ChainTime, Field, FieldKernel, Operation};

@@ -212,7 +212,7 @@ fn half(layout: &Layout) -> Rendered {
         };
         body.bind(&format!("r{limb}"), &value)
     });
-    let contract = "a: magnitude at most 6; result: half of a's magnitude, rounded down, and 1";
+    let contract = "a: magnitude at most 6; result: half of a's magnitude, rounded up, and 1";
     function(layout, "fe_half(a: Fe)", contract, body, &limbs, MAGNITUDE / 2 + 1)
 }
 

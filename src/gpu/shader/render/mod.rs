@@ -34,15 +34,6 @@ pub(super) fn functions(arithmetic: Arithmetic) -> Result<BTreeMap<&'static str,
     Ok(functions)
 }
 
-/// A big-endian number in words, the least significant first.
-pub(super) fn words_of(number: &[u8; 32]) -> [u32; 8] {
-    let mut words = [0; 8];
-    for (word, bytes) in words.iter_mut().rev().zip(number.as_chunks::<4>().0) {
-        *word = u32::from_be_bytes(*bytes);
-    }
-    words
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

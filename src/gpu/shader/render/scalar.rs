@@ -3,10 +3,10 @@
 //! A scalar has digits for limbs, but for the top one, which may have one bit more than within 256: its value is below 2^257.
 //! Products are Montgomery's (Math. Comp. 44, 1985), with R = 2^(bits * limbs): n has no form that folds as p does.
 
-use super::field::{Rendered, chain, chain_open, each, factors, packed, unpacked};
+use super::field::{Rendered, chain, each, factors, packed, unpacked};
 use super::layout::Layout;
 use super::straight::{Body, Value, Width, sum};
-use super::words_of;
+use crate::gpu::shader::constants::ecdsa::words_of;
 use crate::scheme::ecdsa::ORDER;
 
 /// Every function, by name.
@@ -70,10 +70,7 @@ fn mul(layout: &Layout) -> Rendered {
             body.bind(&name, &total.low(layout.bits))
         })
         .collect();
-    let contract = format!(
-        "result: a * b / 2^{} modulo n, below n and a b / 2^{0}",
-        layout.shift(layout.limbs)
-    );
+    let contract = format!("result: a * b / 2^{} modulo n, below n and a b / 2^{0}", layout.shift(layout.limbs));
     function(layout, "sc_mul(a: Sc, b: Sc)", &contract, body, &limbs)
 }
 
@@ -116,12 +113,10 @@ const MINUS_B1: u128 = 0xe443_7ed6_010e_8828_6f54_7fa9_0abf_e4c3;
 const A2_ABOVE_2_128: u128 = 0x14ca_50f7_a8e2_f3f6_57c1_108d_9d44_cfd8;
 
 /// 2^384 b2 / n and -2^384 b1 / n, rounded, in words from the least significant one on.
-const G1: [u32; 8] = [
-    0x45db_b031, 0xe893_209a, 0x71e8_ca7f, 0x3daa_8a14, 0x9284_eb15, 0xe86c_90e4, 0xa7d4_6bcd, 0x3086_d221,
-];
-const G2: [u32; 8] = [
-    0x8ac4_7f71, 0x1571_b4ae, 0x9df5_06c6, 0x2212_08ac, 0x0abf_e4c4, 0x6f54_7fa9, 0x010e_8828, 0xe443_7ed6,
-];
+const G1: [u32; 8] =
+    [0x45db_b031, 0xe893_209a, 0x71e8_ca7f, 0x3daa_8a14, 0x9284_eb15, 0xe86c_90e4, 0xa7d4_6bcd, 0x3086_d221];
+const G2: [u32; 8] =
+    [0x8ac4_7f71, 0x1571_b4ae, 0x9df5_06c6, 0x2212_08ac, 0x0abf_e4c4, 0x6f54_7fa9, 0x010e_8828, 0xe443_7ed6];
 
 /// k = k1 + k2 lambda: k less the nearest multiples of the two vectors, c1 = b2 k / n and c2 = -b1 k / n of them. Halves are
 /// integers in two's complement, of a little more than 128 bits and a sign.
@@ -141,10 +136,7 @@ fn glv_split(layout: &Layout) -> Rendered {
         let words: Vec<u32> = (0..4).map(|word| (value >> (32 * word)) as u32).collect();
         layout.limbs_of(&words, width)
     };
-    let halves = [
-        ("k1", Some(&k), minus(A1, 0), minus(A2_ABOVE_2_128, 1)),
-        ("k2", None, plus(MINUS_B1), minus(A1, 0)),
-    ];
+    let halves = [("k1", Some(&k), minus(A1, 0), minus(A2_ABOVE_2_128, 1)), ("k2", None, plus(MINUS_B1), minus(A1, 0))];
     for (name, start, first, second) in halves {
         let mut carried: Option<Value> = None;
         for limb in 0..width {
@@ -245,7 +237,8 @@ mod tests {
     #[test]
     fn vectors_are_of_the_lattice_and_quotients_are_rounded() {
         let n = number(&words_of(&ORDER));
-        let lambda: BigInt = "37718080363155996902926221483475020450927657555482586988616620542887997980018".parse().expect("digits");
+        let lambda: BigInt =
+            "37718080363155996902926221483475020450927657555482586988616620542887997980018".parse().expect("digits");
         let (a1, b1, b2) = (BigInt::from(A1), -BigInt::from(MINUS_B1), BigInt::from(A1));
         let a2 = (BigInt::from(1) << 128) + A2_ABOVE_2_128;
         assert_eq!((&lambda * &lambda + &lambda + 1) % &n, BigInt::ZERO);
