@@ -2,7 +2,7 @@
 //!
 //! An answer depends on its item alone, so neither the number of threads nor the way a batch is cut can change it.
 
-mod ecdsa;
+pub(crate) mod ecdsa;
 mod hash;
 
 use std::ops::RangeInclusive;

@@ -12,6 +12,7 @@ mod cache;
 mod device;
 mod dispatch;
 mod driver;
+mod ecdsa;
 mod error;
 mod field;
 mod program;
@@ -23,6 +24,7 @@ mod worker;
 
 pub(crate) use backend::{GpuBackend, GpuConfig};
 pub use device::{Adapter, AdapterKind, Refusal, adapters};
+pub use ecdsa::{Ecdsa, StepTime};
 pub use error::{Fault, GpuError};
 pub use field::{Chain, ChainTime, Field, FieldKernel, Operation};
 pub use selftest::SelfTest;
