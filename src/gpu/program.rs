@@ -40,9 +40,9 @@ pub(super) struct Garbled {
 /// Answers one kind of item on a device.
 pub(super) trait Program: fmt::Debug + Send + Sync + 'static {
     /// What is answered: a row of a batch, or a message.
-    type Item<'a>: Copy + Send + Sync;
+    type Item<'a>: Copy + fmt::Debug + Send + Sync;
     /// The answer to one item.
-    type Answer: Clone + PartialEq + fmt::Debug + Send;
+    type Answer: Clone + PartialEq + fmt::Debug + Send + Sync;
 
     /// The name it is known by in logs, in metrics and in the list of devices.
     const NAME: &'static str;

@@ -102,7 +102,7 @@ impl Program for Recover {
     }
 
     fn answer_on_cpu(&self, item: &RecoverItem) -> Verdict<Signer> {
-        cpu::ecdsa::recover(item).into()
+        cpu::ecdsa::recover_one(item).into()
     }
 
     fn is_refusal(&self, answer: &Verdict<Signer>) -> bool {

@@ -92,7 +92,7 @@ impl Program for Verify {
     }
 
     fn answer_on_cpu(&self, item: &VerifyItem) -> Verdict<()> {
-        cpu::ecdsa::verify(item).into()
+        cpu::ecdsa::verify_one(item).into()
     }
 
     fn is_refusal(&self, answer: &Verdict<()>) -> bool {

@@ -18,7 +18,9 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "lib/group/complete",
     "lib/group/endomorphism",
     "lib/group/secp256k1",
+    "lib/hash/digest",
     "lib/hash/keccak256",
+    "lib/hash/sha256",
     "lib/scalar/secp256k1",
     "lib/scalar/secp256k1/u32",
     "lib/scalar/secp256k1/u64",
@@ -34,6 +36,10 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "kernel/ecdsa_table",
     "kernel/field_check",
     "kernel/field_timing",
+    "kernel/keccak256",
+    "kernel/merkle",
+    "kernel/product",
+    "kernel/sha256",
 ];
 
 #[cfg(test)]
