@@ -60,4 +60,4 @@ pub use choice::BackendChoice;
 pub use error::Error;
 pub use rules::Rules;
 pub use verdict::{Reason, Verdict};
-pub use verifier::Verifier;
+pub use verifier::{Verifier, VerifierConfig};

@@ -12,7 +12,7 @@ use crate::verdict::Reason;
 pub(super) use crate::arithmetic::ecdsa::BLOCK;
 
 /// Recovers the signer of each item; those rejected while parsing keep their reason.
-pub(super) fn recover(
+pub(crate) fn recover(
     platform: Platform,
     items: impl Iterator<Item = Result<RecoverItem, Reason>>,
 ) -> Vec<Result<Signer, Reason>> {
@@ -33,7 +33,7 @@ pub(super) fn recover(
 }
 
 /// Verifies each item; those rejected while parsing keep their reason.
-pub(super) fn verify(
+pub(crate) fn verify(
     platform: Platform,
     items: impl Iterator<Item = Result<VerifyItem, Reason>>,
 ) -> Vec<Result<(), Reason>> {
@@ -43,20 +43,6 @@ pub(super) fn verify(
         Ok(Verification { key: named(&item.key), r, s, z: Scalar::from_be_bytes_reduced(&item.digest) })
     };
     in_lanes(items, prepare, |verifications| ecdsa::verify(platform, verifications))
-}
-
-/// The signer of one item, for a device that leaves it to the CPU.
-#[cfg(feature = "gpu")]
-pub(crate) fn recover_one(item: &RecoverItem) -> Result<Signer, Reason> {
-    let mut answers = recover(Platform::detect(), std::iter::once(Ok(*item)));
-    answers.pop().expect("an item has an answer")
-}
-
-/// The verdict on one item, likewise.
-#[cfg(feature = "gpu")]
-pub(crate) fn verify_one(item: &VerifyItem) -> Result<(), Reason> {
-    let mut answers = verify(Platform::detect(), std::iter::once(Ok(*item)));
-    answers.pop().expect("an item has an answer")
 }
 
 /// Answers each item: with the reason that `prepare` rejects it for, or with its place in the answer to all the others.
