@@ -7,13 +7,23 @@
 //! bindings. [`shader`] links them for each [`Arithmetic`](shader::Arithmetic), with constants and limb arithmetic that are
 //! defined in Rust.
 
+mod cache;
 mod device;
 mod dispatch;
+mod driver;
 mod error;
 mod field;
+mod hash;
+mod merkle;
+mod merkle_tree;
 mod program;
 pub mod shader;
+mod station;
+mod tune;
+mod worker;
 
 pub use device::{Adapter, AdapterKind, Refusal, adapters};
-pub use error::GpuError;
+pub use error::{Fault, GpuError};
 pub use field::{Chain, ChainTime, Field, FieldKernel, Operation};
+pub use hash::Hasher;
+pub use tune::Tuning;

@@ -53,7 +53,7 @@ pub fn root(leaves: &[[u8; 32]]) -> Root {
 
 /// Climbs `height` levels, to the one node there if `leaves` are at most 2^`height`; a lone node on the way is paired with
 /// itself as any odd one is.
-fn climb(leaves: &[[u8; 32]], height: u32) -> Root {
+pub(crate) fn climb(leaves: &[[u8; 32]], height: u32) -> Root {
     let lanes = Sha256Lanes::detect();
     let (mut level, mut above) = (leaves.to_vec(), Vec::new());
     let mut mutated = false;

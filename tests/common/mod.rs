@@ -2,6 +2,10 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub(crate) mod curve;
+#[cfg(feature = "gpu")]
+pub(crate) mod gpu;
+#[cfg(feature = "executor")]
+pub(crate) mod mainnet;
 pub(crate) mod oracle;
 pub(crate) mod stream;
 pub(crate) mod vectors;
@@ -10,6 +14,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use phalanx::Verifier;
+use phalanx::arithmetic::Platform;
+use phalanx::cpu::CpuBackend;
 
 /// The folder `sub` of the public test data that the project does not ship.
 ///
@@ -33,7 +39,12 @@ pub(crate) fn test_data(sub: &str) -> Option<PathBuf> {
 /// Every backend, by name. What a test promises it promises of each of them.
 pub(crate) fn backends() -> Vec<(&'static str, Verifier)> {
     let threads = |threads| Verifier::with_threads(threads).expect("a thread pool starts");
-    vec![("cpu", Verifier::cpu()), ("cpu, 1 thread", threads(1)), ("cpu, 3 threads", threads(3))]
+    let mut backends = vec![("cpu", Verifier::cpu()), ("cpu, 1 thread", threads(1)), ("cpu, 3 threads", threads(3))];
+    // Every form of the lanes that this machine has; the first is the one that the others run.
+    for platform in Platform::available().into_iter().skip(1) {
+        backends.push((platform.name(), CpuBackend::default().on_platform(platform).into()));
+    }
+    backends
 }
 
 /// NIST's short and long messages for SHA-256 (CAVP, byte-oriented), with their digests.

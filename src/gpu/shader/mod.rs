@@ -9,7 +9,7 @@ mod validate;
 use std::fmt;
 
 pub use constants::WORKGROUP_SIZE;
-pub(crate) use constants::{CHAIN_LENGTH, SMALL_FACTOR};
+pub(crate) use constants::{CHAIN_LENGTH, HASH_MAX_BLOCKS, MERKLE_LEAVES, SMALL_FACTOR};
 pub use link::{LinkError, Linked, Origin};
 pub use render::RenderError;
 pub use validate::{Shader, ShaderError};
@@ -78,7 +78,31 @@ pub const KERNELS: &[Kernel] = &[
     check("field_equal"),
     check("field_is_zero"),
     check("field_magnitudes"),
+    hash("sha256", "sha256"),
+    hash("sha256d", "sha256"),
+    hash("keccak256", "keccak256"),
+    hash("merkle_bitcoin", "merkle"),
+    hash("merkle_rfc6962", "merkle"),
+    PRODUCT,
 ];
+
+/// SHA-256 of all that the kernels of a variant are made of, in hexadecimal.
+pub(super) fn digest(arithmetic: Arithmetic) -> String {
+    let mut text = String::new();
+    let constants = constants::declarations();
+    // What cannot be rendered makes no kernel, so that nothing of it is ever stored.
+    let rendered = render::functions(arithmetic).unwrap_or_default();
+    for (name, content) in sources::FILES {
+        text.push_str(&format!("{name}\n{content}\n"));
+    }
+    for (name, content) in constants.iter().chain(&rendered) {
+        text.push_str(&format!("{name}\n{content}\n"));
+    }
+    crate::cpu::sha256(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A field product, laid out as programs are.
+pub(super) const PRODUCT: Kernel = Kernel { name: "product", file: "product", hot: false };
 
 /// A field operation by itself.
 pub(super) const fn check(name: &'static str) -> Kernel {
@@ -88,6 +112,11 @@ pub(super) const fn check(name: &'static str) -> Kernel {
 /// A chain of field operations.
 pub(super) const fn timing(name: &'static str) -> Kernel {
     Kernel { name, file: "field_timing", hot: true }
+}
+
+/// A hash of a lane.
+pub(super) const fn hash(name: &'static str, file: &'static str) -> Kernel {
+    Kernel { name, file, hot: true }
 }
 
 /// Links a file under `shaders/kernel`.

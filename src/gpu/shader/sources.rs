@@ -11,8 +11,16 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "lib/field/secp256k1",
     "lib/field/secp256k1/u32",
     "lib/field/secp256k1/u64",
+    "lib/hash/digest",
+    "lib/hash/keccak256",
+    "lib/hash/sha256",
+    "lib/seal",
     "kernel/field_check",
     "kernel/field_timing",
+    "kernel/keccak256",
+    "kernel/merkle",
+    "kernel/sha256",
+    "kernel/product",
 ];
 
 #[cfg(test)]
