@@ -148,7 +148,7 @@ fn the_page_renders_in_light_and_dark_and_on_a_phone_and_asks_for_nothing() {
     let widths = browser.widths(&folder, &text, 390);
     assert_eq!(widths.document, widths.window);
     assert!(widths.window <= 500, "{widths:?}");
-    assert_eq!(widths.tables, SCHEMES.len() + 2, "{widths:?}");
+    assert_eq!(widths.tables, SCHEMES.len() + 1, "{widths:?}");
     assert!(widths.narrowest_plot > 300, "{widths:?}");
 
     assert_eq!(browser.requests(&folder, &page), [""; 0]);

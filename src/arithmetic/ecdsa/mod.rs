@@ -62,7 +62,13 @@ pub(crate) fn recover(platform: Platform, block: &[Recovery]) -> Vec<Result<[u8;
             let mut sums = Sums::<F>::new(&combinations);
             let keys = finish::keys(&mut sums, &combinations);
             let keyed = on_curve.into_iter().zip(keys);
-            keyed.map(|(on_curve, key)| if on_curve { key.ok_or(Reason::KeyAtInfinity) } else { Err(Reason::RNotOnCurve) }).collect()
+            keyed
+                .map(
+                    |(on_curve, key)| {
+                        if on_curve { key.ok_or(Reason::KeyAtInfinity) } else { Err(Reason::RNotOnCurve) }
+                    },
+                )
+                .collect()
         }
     }
     platform.run(Recover(block))

@@ -1,7 +1,7 @@
 //! The report as one page that needs nothing else: no script, no file, no address.
 
 use super::plot::{COLOURS, Series, Values, plot};
-use super::text::{bytes, duration};
+use super::text::{bytes, duration, utc};
 use super::{BenchReport, Cell};
 use crate::report::{count, rate};
 
@@ -15,7 +15,7 @@ impl BenchReport {
         if !self.warnings.is_empty() {
             body += &list("warnings", self.warnings.iter().map(String::as_str));
         }
-        body += &self.hardware_table();
+        body += &self.facts();
         body += "<h2>What follows</h2>\n";
         let conclusions = self.conclusions();
         body += &list("conclusions", conclusions.iter().map(String::as_str));
@@ -25,16 +25,8 @@ impl BenchReport {
         body += &self.cold_start_table();
         body += &self.change_table();
         if !self.skipped.is_empty() {
-            let lines: Vec<_> = self
-                .skipped
-                .iter()
-                .map(|skipped| {
-                    let batch = count(skipped.batch);
-                    format!("{} on {}, {batch} items: {}", skipped.scheme, skipped.backend, skipped.why)
-                })
-                .collect();
             body += "<h2>Not measured</h2>\n";
-            body += &list("skipped", lines.iter().map(String::as_str));
+            body += &list("skipped", self.not_measured().iter().map(String::as_str));
         }
         format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -45,8 +37,8 @@ impl BenchReport {
         )
     }
 
-    fn hardware_table(&self) -> String {
-        let mut rows = vec![
+    fn facts(&self) -> String {
+        let mut facts = vec![
             ["version".to_owned(), self.version.clone()],
             ["processor".to_owned(), format!("{}, {} cores", self.hardware.cpu, self.hardware.cores)],
             ["system".to_owned(), self.hardware.system.clone()],
@@ -54,11 +46,15 @@ impl BenchReport {
         ];
         for backend in &self.backends {
             let driver = backend.driver.as_ref().map(|driver| format!(", {driver}")).unwrap_or_default();
-            rows.push([format!("backend {}", backend.name), format!("{}{driver}", backend.device)]);
+            facts.push([format!("backend {}", backend.name), format!("{}{driver}", backend.device)]);
         }
-        rows.push(["took".to_owned(), duration(self.seconds)]);
-        rows.push(["began".to_owned(), format!("{} s after 1970-01-01 00:00 UTC", self.unix_time)]);
-        format!("<h2>Measured on</h2>\n{}", table(["", ""], rows))
+        facts.push(["took".to_owned(), duration(self.seconds)]);
+        facts.push(["began".to_owned(), utc(self.unix_time)]);
+        let facts: String = facts
+            .iter()
+            .map(|[name, fact]| format!("<dt>{}</dt><dd>{}</dd>\n", escaped(name), escaped(fact)))
+            .collect();
+        format!("<h2>Measured on</h2>\n<dl>\n{facts}</dl>\n")
     }
 
     fn scheme_section(&self, scheme: &str) -> String {
@@ -157,20 +153,16 @@ fn row(cell: &Cell) -> [String; 11] {
     ]
 }
 
-/// A table of texts; without a heading where all of it is empty.
+/// A table of texts under a heading.
 fn table<const N: usize>(heading: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let cells = |tag: &str, texts: &[String]| -> String {
         texts.iter().map(|text| format!("<{tag}>{}</{tag}>", escaped(text))).collect()
     };
-    let mut table = "<div class=\"scroll\"><table>\n".to_owned();
-    if heading.iter().any(|name| !name.is_empty()) {
-        table += &format!("<thead><tr>{}</tr></thead>\n", cells("th", &heading.map(str::to_owned)));
-    }
-    table += "<tbody>\n";
-    for row in rows {
-        table += &format!("<tr>{}</tr>\n", cells("td", &row));
-    }
-    table + "</tbody>\n</table></div>\n"
+    let rows: String = rows.into_iter().map(|row| format!("<tr>{}</tr>\n", cells("td", &row))).collect();
+    let heading = cells("th", &heading.map(str::to_owned));
+    format!(
+        "<div class=\"scroll\"><table>\n<thead><tr>{heading}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n"
+    )
 }
 
 fn list<'a>(class: &str, lines: impl Iterator<Item = &'a str>) -> String {

@@ -93,11 +93,12 @@ impl Scale {
         let (left, top, right, bottom) = FRAME;
         let mut svg = "<g stroke=\"var(--grid)\" stroke-width=\"1\">\n".to_owned();
         let verticals: Vec<_> = ticks(&self.batches).collect();
-        let horizontals: Vec<_> = ticks(&self.values).collect();
+        let horizontals = decimal_ticks(&self.values);
         for x in verticals.iter().map(|exponent| self.across(f64::from(*exponent))) {
             svg += &format!("<line x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{bottom}\"/>\n");
         }
-        for y in horizontals.iter().map(|exponent| self.up(f64::from(*exponent))) {
+        let height = |digit: i32, exponent: i32| self.up(f64::from(exponent) + f64::from(digit).log10());
+        for y in horizontals.iter().map(|(digit, exponent)| height(*digit, *exponent)) {
             svg += &format!("<line x1=\"{left}\" y1=\"{y:.1}\" x2=\"{right}\" y2=\"{y:.1}\"/>\n");
         }
         svg += "</g>\n<g fill=\"currentColor\">\n";
@@ -105,11 +106,11 @@ impl Scale {
             let (x, y) = (self.across(f64::from(exponent)), bottom + 17.0);
             svg += &format!("<text x=\"{x:.1}\" y=\"{y}\" text-anchor=\"middle\">{}</text>\n", power_of_two(exponent));
         }
-        for exponent in horizontals {
-            let (x, y) = (left - 6.0, self.up(f64::from(exponent)) + 4.0);
+        for (digit, exponent) in horizontals {
+            let (x, y) = (left - 6.0, height(digit, exponent) + 4.0);
             let label = match values {
-                Values::Rate => power_of_ten(exponent),
-                Values::Seconds => duration(10_f64.powi(exponent)).replace(".0 ", " "),
+                Values::Rate => decimal(digit, exponent),
+                Values::Seconds => duration(f64::from(digit) * 10_f64.powi(exponent)).replace(".0 ", " "),
             };
             svg += &format!("<text x=\"{x}\" y=\"{y:.1}\" text-anchor=\"end\">{label}</text>\n");
         }
@@ -146,18 +147,29 @@ fn ticks(range: &RangeInclusive<i32>) -> impl Iterator<Item = i32> + use<> {
     range.clone().step_by(usize::try_from(step).unwrap_or(1))
 }
 
+/// What is labelled on the vertical axis, as a digit and a power of ten: 1, 2 and 5 of each where there are few.
+fn decimal_ticks(range: &RangeInclusive<i32>) -> Vec<(i32, i32)> {
+    if range.end() - range.start() > 2 {
+        return ticks(range).map(|exponent| (1, exponent)).collect();
+    }
+    let digits = |exponent| [1, 2, 5].map(|digit| (digit, exponent));
+    let mut ticks: Vec<_> = (*range.start()..*range.end()).flat_map(digits).collect();
+    ticks.push((1, *range.end()));
+    ticks
+}
+
 /// `16`, `4k`, `1M`: binary thousands.
 fn power_of_two(exponent: i32) -> String {
     let unit = ["", "k", "M", "G"].get(usize::try_from(exponent.div_euclid(10)).unwrap_or(usize::MAX));
     unit.map_or_else(|| format!("2^{exponent}"), |unit| format!("{}{unit}", 1 << exponent.rem_euclid(10)))
 }
 
-/// `100`, `10k`, `1M`.
-fn power_of_ten(exponent: i32) -> String {
+/// `100`, `20k`, `1M`.
+fn decimal(digit: i32, exponent: i32) -> String {
     let unit = ["", "k", "M", "G"].get(usize::try_from(exponent.div_euclid(3)).unwrap_or(usize::MAX));
     unit.map_or_else(
-        || format!("10^{exponent}"),
-        |unit| format!("{}{unit}", 10_i32.pow(exponent.rem_euclid(3).unsigned_abs())),
+        || format!("{digit}e{exponent}"),
+        |unit| format!("{}{unit}", digit * 10_i32.pow(exponent.rem_euclid(3).unsigned_abs())),
     )
 }
 
@@ -168,10 +180,9 @@ mod tests {
     #[test]
     fn powers_are_named() {
         assert_eq!([0, 4, 9, 10, 16, 20, 40].map(power_of_two), ["1", "16", "512", "1k", "64k", "1M", "2^40"]);
-        assert_eq!(
-            [0, 2, 3, 5, 7, 9, 12, -1].map(power_of_ten),
-            ["1", "100", "1k", "100k", "10M", "1G", "10^12", "10^-1"]
-        );
+        let shown = [0, 2, 3, 5, 7, 9, 12, -1].map(|exponent| decimal(1, exponent));
+        assert_eq!(shown, ["1", "100", "1k", "100k", "10M", "1G", "1e12", "1e-1"]);
+        assert_eq!([(2, 4), (5, 6)].map(|(digit, exponent)| decimal(digit, exponent)), ["20k", "5M"]);
     }
 
     #[test]
@@ -195,6 +206,9 @@ mod tests {
             let labelled: Vec<_> = ticks(&(4..=4 + width)).collect();
             assert_eq!(labelled[0], 4);
             assert!((2..=9).contains(&labelled.len()), "{width}: {labelled:?}");
+            let decimal = decimal_ticks(&(0..=width));
+            assert_eq!(decimal[0], (1, 0));
+            assert!((2..=9).contains(&decimal.len()), "{width}: {decimal:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The report for a terminal.
 
-use super::{BenchReport, Cell, Change};
+use super::{BenchReport, Cell, Change, Skipped};
 use crate::report::{count, rate, table};
 
 impl BenchReport {
@@ -30,15 +30,27 @@ impl BenchReport {
             let rows = self.changes.iter().map(change);
             text += &format!("\n\n{}", table(["scheme", "backend", "batch", "before", "now", "ratio"], rows));
         }
-        for skipped in &self.skipped {
-            let batch = count(skipped.batch);
-            text +=
-                &format!("\nnot measured: {} on {}, {batch} items: {}", skipped.scheme, skipped.backend, skipped.why);
+        for line in self.not_measured() {
+            text += &format!("\nnot measured: {line}");
         }
         for warning in &self.warnings {
             text += &format!("\nwarning: {warning}");
         }
         text
+    }
+
+    /// What was not measured, in words: the smallest such batch of each scheme on each backend stands for those above it.
+    pub(super) fn not_measured(&self) -> Vec<String> {
+        let is_first = |index: usize, skipped: &Skipped| {
+            let same = |other: &Skipped| other.scheme == skipped.scheme && other.backend == skipped.backend;
+            !self.skipped[..index].iter().any(same)
+        };
+        let first = self.skipped.iter().enumerate().filter(|(index, skipped)| is_first(*index, skipped));
+        let line = |(_, skipped): (usize, &Skipped)| {
+            let Skipped { scheme, backend, batch, why } = skipped;
+            format!("{scheme} on {backend}, {} items and more: {why}", count(*batch))
+        };
+        first.map(line).collect()
     }
 
     /// From which batch on a backend pays, in words.
@@ -100,6 +112,21 @@ pub(super) fn duration(seconds: f64) -> String {
     format!("{scaled:.1} {unit}")
 }
 
+/// A day and a time, from seconds since 1970 (the calendar by Howard Hinnant's `civil_from_days`).
+pub(super) fn utc(unix_time: u64) -> String {
+    let (days, second) = (unix_time / 86_400, unix_time % 86_400);
+    // Eras of 400 years that begin with a March, so that a leap day is a year's last.
+    let shifted = days + 719_468;
+    let (era, day) = (shifted / 146_097, shifted % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = year + era * 400 + next;
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", second / 3_600, second / 60 % 60)
+}
+
 /// Bytes with a decimal unit.
 pub(super) fn bytes(number: u64) -> String {
     #[allow(clippy::cast_precision_loss, reason = "shown with one decimal")]
@@ -117,6 +144,30 @@ mod tests {
     use super::super::BackendNote;
     use super::super::tests::{cell, report};
     use super::*;
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        let shown = [0, 951_782_399, 951_782_400, 1_709_251_199, 4_107_542_400].map(utc);
+        let expected =
+            ["1970-01-01 00:00", "2000-02-28 23:59", "2000-02-29 00:00", "2024-02-29 23:59", "2100-03-01 00:00"];
+        assert_eq!(shown, expected.map(|time| format!("{time} UTC")));
+    }
+
+    #[test]
+    fn batches_that_were_not_measured_are_told_once() {
+        let skipped = |scheme: &str, batch| Skipped {
+            scheme: scheme.to_owned(),
+            backend: "cpu".to_owned(),
+            batch,
+            why: "too long".to_owned(),
+        };
+        let report =
+            BenchReport { skipped: vec![skipped("a", 64), skipped("a", 256), skipped("b", 256)], ..report(vec![]) };
+        assert_eq!(
+            report.not_measured(),
+            ["a on cpu, 64 items and more: too long", "b on cpu, 256 items and more: too long"]
+        );
+    }
 
     #[test]
     fn units_fit_the_number() {
