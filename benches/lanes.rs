@@ -79,6 +79,7 @@ struct Contender<'a> {
 }
 
 /// Times the contenders; the first is what the others are compared with.
+#[allow(clippy::cast_precision_loss, reason = "far fewer than 2^53 items")]
 fn compare(group: &str, contenders: &[Contender<'_>]) {
     let mut times = vec![Vec::new(); contenders.len()];
     // The first round warms up.
@@ -196,7 +197,9 @@ fn field() {
 }
 
 fn main() {
-    println!("# command: cargo bench --bench lanes; one thread; medians of {ROUNDS} rounds; ratio to the first of each group");
+    println!(
+        "# command: cargo bench --bench lanes; one thread; medians of {ROUNDS} rounds; ratio to the first of each group"
+    );
     println!("group,case,batch,median_ns,ratio");
     let signatures: Vec<Signed> = (0..SIGNATURES).map(signed).collect();
     recover(&signatures);

@@ -203,7 +203,8 @@ impl Combination {
 
 #[test]
 fn digits_make_up_their_scalars() {
-    let edges = [Scalar::ZERO, Scalar::ONE, -Scalar::ONE, Scalar::LAMBDA, -Scalar::LAMBDA, Scalar::from_u128(u128::MAX)];
+    let edges =
+        [Scalar::ZERO, Scalar::ONE, -Scalar::ONE, Scalar::LAMBDA, -Scalar::LAMBDA, Scalar::from_u128(u128::MAX)];
     let mut scalars: Vec<Scalar> = edges.to_vec();
     let mut state = Scalar::from_u128(0x1234_5678_9abc_def1);
     for _ in 0..2000 {

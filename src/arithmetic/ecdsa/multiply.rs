@@ -178,7 +178,7 @@ impl<F: FieldLanes> Multiply<'_, F> {
 
 /// A digit for each lane.
 struct Digits<F> {
-    digits: [Digit; LaneMask::BITS as usize],
+    of_lanes: [Digit; LaneMask::BITS as usize],
     negative: LaneMask,
     form: std::marker::PhantomData<F>,
 }
@@ -186,18 +186,18 @@ struct Digits<F> {
 impl<F: FieldLanes> Digits<F> {
     #[inline(always)]
     fn new(digit: impl Fn(usize) -> Digit) -> Self {
-        let mut digits = [digit(0); LaneMask::BITS as usize];
+        let mut of_lanes = [digit(0); LaneMask::BITS as usize];
         let mut negative = 0;
-        for (lane, slot) in digits.iter_mut().enumerate().take(F::LANES) {
+        for (lane, slot) in of_lanes.iter_mut().enumerate().take(F::LANES) {
             *slot = digit(lane);
             negative |= LaneMask::from(slot.is_negative()) << lane;
         }
-        Self { digits, negative, form: std::marker::PhantomData }
+        Self { of_lanes, negative, form: std::marker::PhantomData }
     }
 
     /// The multiples that `row` has for the digits, with the digits' signs.
     #[inline(always)]
     fn select<'a>(&self, row: impl Fn(usize, Digit) -> &'a AffinePoint) -> Affine<F> {
-        Affine::load(|lane| row(lane, self.digits[lane])).negate(self.negative)
+        Affine::load(|lane| row(lane, self.of_lanes[lane])).negate(self.negative)
     }
 }

@@ -9,9 +9,9 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
+mod bulk;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod ifma;
-mod bulk;
 mod invert;
 pub mod portable;
 mod single;
