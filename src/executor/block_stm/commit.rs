@@ -18,8 +18,12 @@ use super::lazy::{Change, Event, Impossible};
 use super::memory::{AccountLocation, Memory, ReadError, SlotLocation};
 use super::multi_version::{Position, Written};
 use super::view::View;
+use super::worker::{Run, position};
+use super::Dependency;
 use crate::chain::ethereum::{ActiveForks, VerifiedBlock};
-use crate::executor::block as steps;
+use crate::executor::accounting::{Accounting, Totals};
+use crate::executor::environment::block_environment;
+use crate::executor::{Outcome, block as steps};
 use crate::executor::delta::{AccountDelta, AccountState, StateDelta};
 
 /// What happens here does not fit, or went wrong; what the sequential executor says of it holds.
@@ -38,6 +42,41 @@ impl From<ReadError> for GiveUp {
     }
 }
 
+/// What a block yields whose transactions are executed.
+pub(super) fn outcome(run: &Run<'_, '_>, forks: &ActiveForks<'_>) -> Result<Outcome, GiveUp> {
+    let block = run.block;
+    let mut accounting = Accounting::new(block);
+    for tx in 0..block.transactions().len() {
+        accounting.check_gas_limit().map_err(|_| GiveUp)?;
+        let executed = run.record(tx).executed.take().ok_or(GiveUp)?;
+        let status = executed.status();
+        accounting.add(executed, status);
+    }
+    let environment = block_environment(block.header(), forks);
+    let end = position(block.transactions().len());
+    let requests = finish(run.memory, block, accounting.receipts(), forks, environment, end)?;
+    let delta = delta(run.memory)?;
+    let Totals { receipts, gas_used, blob_gas_used } = accounting.into_totals();
+    Ok(Outcome { receipts, receipts_have_roots: true, gas_used, blob_gas_used, requests, delta })
+}
+
+/// Which transactions depend on which; `None` if one is invalid.
+pub(super) fn dependencies(run: &Run<'_, '_>) -> Option<Vec<Dependency>> {
+    let transactions = 0..run.block.transactions().len();
+    transactions
+        .map(|tx| {
+            let record = run.record(tx);
+            let gas_used = record.executed.as_ref()?.gas_used();
+            // Position 0 is no transaction's.
+            let mut on: Vec<_> =
+                record.reads.iter().filter_map(|read| (read.from? as usize).checked_sub(1)).collect();
+            on.sort_unstable();
+            on.dedup();
+            Some(Dependency { gas_used, on })
+        })
+        .collect()
+}
+
 /// Makes the changes before the first transaction, at position 0.
 pub(super) fn begin(
     memory: &Memory<'_>,
@@ -53,7 +92,7 @@ pub(super) fn begin(
 }
 
 /// Makes the changes after the last transaction, at a position above it.
-pub(super) fn finish(
+fn finish(
     memory: &Memory<'_>,
     block: &VerifiedBlock,
     receipts: &[ReceiptEnvelope],
@@ -87,7 +126,7 @@ fn publish(memory: &Memory<'_>, state: &mut State<View<'_, '_>>, position: Posit
 }
 
 /// What the block changes: the last of what was written everywhere, where that is not what there was.
-pub(super) fn delta(memory: &Memory<'_>) -> Result<StateDelta, GiveUp> {
+fn delta(memory: &Memory<'_>) -> Result<StateDelta, GiveUp> {
     let mut slots = Vec::new();
     for location in memory.slots().iter() {
         slots.extend(slot_change(memory, location)?);
@@ -135,9 +174,9 @@ fn slot_change(memory: &Memory<'_>, location: &SlotLocation) -> Result<Option<(u
         U256::ZERO
     } else if account.forgets_storage() {
         // What the first transaction that wrote it found there.
-        memory.read_slot(location, first).map_err(|_| GiveUp)?.0
+        memory.read_slot(location, first)?.0
     } else {
-        location.base
+        memory.slot_base(location)?
     };
     Ok((value != before).then_some((location.account, location.slot, value)))
 }

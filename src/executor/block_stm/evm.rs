@@ -31,7 +31,6 @@ type Inner<'m, 's> = Evm<
 >;
 
 /// An EVM on a [`View`].
-#[expect(missing_debug_implementations, reason = "revm's EVM has none")]
 pub(super) struct WorkerEvm<'m, 's> {
     evm: Inner<'m, 's>,
     /// Whether changes that commute may be left to be summed up.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::{Debug, Formatter};
 use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use alloy_primitives::map::{B256Map, DefaultHashBuilder};
 use alloy_primitives::{Address, B256, U256};
@@ -58,7 +58,9 @@ pub(super) struct AccountLocation {
 pub(super) struct SlotLocation {
     pub(super) account: usize,
     pub(super) slot: U256,
-    pub(super) base: U256,
+    /// Its value before the block, once somebody needed it: of a contract that is created in the block nobody does, and the
+    /// state may not know it.
+    base: OnceLock<U256>,
     pub(super) values: Versions<U256>,
 }
 
@@ -207,18 +209,32 @@ impl<'s> Memory<'s> {
         self.accounts.locations.get(index)
     }
 
-    /// The location of a storage slot; reads the state before the block the first time.
+    /// The location of a storage slot.
     pub(super) fn slot(&self, account: &AccountLocation, slot: U256) -> Result<&SlotLocation, ReadError> {
         let key = (account.index, slot);
         if let Some(location) = self.slots.get(&key) {
             return Ok(location);
         }
+        let location = |_| SlotLocation {
+            account: account.index,
+            slot,
+            base: OnceLock::new(),
+            values: Versions::default(),
+        };
+        self.slots.insert(&key, location).ok_or_else(lost)
+    }
+
+    /// A slot's value before the block.
+    pub(super) fn slot_base(&self, location: &SlotLocation) -> Result<U256, ReadError> {
+        if let Some(base) = location.base.get() {
+            return Ok(*base);
+        }
+        let account = self.account_at(location.account).ok_or_else(lost)?;
         let base = match account.base {
-            Some(_) => self.state.storage_ref(account.address, slot).map_err(ReadError::State)?,
+            Some(_) => self.state.storage_ref(account.address, location.slot).map_err(ReadError::State)?,
             None => U256::ZERO,
         };
-        let location = |_| SlotLocation { account: account.index, slot, base, values: Versions::default() };
-        self.slots.insert(&key, location).ok_or_else(lost)
+        Ok(*location.base.get_or_init(|| base))
     }
 
     /// A slot's value as the transaction at `position` sees it, and the transaction that it comes from.
@@ -226,7 +242,7 @@ impl<'s> Memory<'s> {
         &self,
         location: &SlotLocation,
         position: Position,
-    ) -> Result<(U256, Option<Position>), Blocked> {
+    ) -> Result<(U256, Option<Position>), ReadError> {
         let written = location.values.below(position, |values| match values.last() {
             Some(last) if last.estimate => Err(Blocked(last.position)),
             Some(last) => Ok(Some((last.value, last.position))),
@@ -239,7 +255,7 @@ impl<'s> Memory<'s> {
             (Some((value, writer)), Some(reset)) if writer >= reset => (value, Some(writer)),
             (_, Some(reset)) => (U256::ZERO, Some(reset)),
             (Some((value, writer)), None) => (value, Some(writer)),
-            (None, None) => (location.base, None),
+            (None, None) => (self.slot_base(location)?, None),
         })
     }
 
