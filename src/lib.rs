@@ -32,8 +32,10 @@
 //! the verifier's pool or else rayon's global one. Signatures are public, so nothing runs in constant time, and no secret
 //! should be handed to it.
 
+pub mod arithmetic;
 pub mod batch;
 pub mod chain;
+mod choice;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod cpu;
@@ -54,7 +56,8 @@ mod verifier;
 #[cfg(feature = "executor")]
 pub mod workload;
 
+pub use choice::BackendChoice;
 pub use error::Error;
 pub use rules::Rules;
 pub use verdict::{Reason, Verdict};
-pub use verifier::Verifier;
+pub use verifier::{Verifier, VerifierConfig};

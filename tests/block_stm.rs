@@ -44,7 +44,11 @@ fn mainnet_blocks_come_out_as_in_sequence() {
             }
         }
         for executor in [ShardedExecutor::new(2, 1).unwrap(), ShardedExecutor::new(2, 5).unwrap()] {
-            assert!(executor.execute(&chain, &block, &state) == Ok(expected.clone()), "{name}, {} shards", executor.shards());
+            assert!(
+                executor.execute(&chain, &block, &state) == Ok(expected.clone()),
+                "{name}, {} shards",
+                executor.shards()
+            );
         }
         if chain.at(block.header()).has(EthereumHardfork::Cancun) {
             let builder = AccessListBuilder::default();

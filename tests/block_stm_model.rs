@@ -119,14 +119,12 @@ impl Model {
         let Version { tx, incarnation } = version;
         loop {
             let mut reads = Vec::new();
-            let blocking = self.block[tx].reads.iter().find_map(|location| {
-                match self.read(*location, position(tx)) {
-                    Ok(value) => {
-                        reads.push((*location, value));
-                        None
-                    }
-                    Err(blocking) => Some(blocking),
+            let blocking = self.block[tx].reads.iter().find_map(|location| match self.read(*location, position(tx)) {
+                Ok(value) => {
+                    reads.push((*location, value));
+                    None
                 }
+                Err(blocking) => Some(blocking),
             });
             if let Some(blocking) = blocking {
                 if self.scheduler.add_dependency(tx, blocking as usize - 1) {

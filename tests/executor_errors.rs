@@ -13,8 +13,8 @@ use phalanx::executor::revm::bytecode::Bytecode;
 use phalanx::executor::revm::database_interface::DatabaseRef;
 use phalanx::executor::revm::state::AccountInfo;
 use phalanx::executor::{
-    AccessListBuilder, AccessListExecutor, BlockAccessList, BlockStmExecutor, CheckedExecutor, ExecutionError, Executor,
-    Ledger, Outcome, ReadState, SequentialExecutor, ShardedExecutor, StateError, WorldState,
+    AccessListBuilder, AccessListExecutor, BlockAccessList, BlockStmExecutor, CheckedExecutor, ExecutionError,
+    Executor, Ledger, Outcome, ReadState, SequentialExecutor, ShardedExecutor, StateError, WorldState,
 };
 use phalanx::workload::{Mix, WorkloadChain, WorkloadConfig, contracts};
 
@@ -129,7 +129,9 @@ fn what_a_state_lacks_is_named_with_the_transaction_that_reads_it() {
     for account in [block.transactions()[70].sender(), contracts::TOKEN, block.header().beneficiary] {
         let state = Lacking { state: ledger.state(), account };
         let expected = SequentialExecutor.execute(ledger.chain(), &block, &state);
-        assert!(matches!(&expected, Err(ExecutionError::State { error: StateError::Account(lacks), .. }) if *lacks == account));
+        assert!(
+            matches!(&expected, Err(ExecutionError::State { error: StateError::Account(lacks), .. }) if *lacks == account)
+        );
         for executor in executors() {
             assert_eq!(executor.execute(ledger.chain(), &block, &state), expected, "{}", executor.name());
         }

@@ -67,6 +67,7 @@ pub(super) fn run(
         input: format!("{}: {id}, {} transactions", path.display(), count(transactions as u64)),
         threads: verifier.cpu_backend().threads(),
         executor: executor.name(),
+        backend: verifier.backend().to_owned(),
         ..RunSummary::default()
     };
     let problems = match verdict.map_err(|error| at(path, error))? {

@@ -62,7 +62,7 @@ impl Default for RunArgs {
             block_hashes: None,
             execution: ExecutorArgs::default(),
             workload: WorkloadArgs::default(),
-            common: Common { threads: None, json: false },
+            common: Common::default(),
         }
     }
 }
@@ -144,16 +144,17 @@ fn run_chain(
     let source = Source::new(chain);
     let blocks = BlockStream::new(input::open(&source)?);
     let imported = import(verifier, chosen, &mut ledger, blocks, None);
-    Ok(import_report(&source.to_string(), format!("{source} from {}", path.display()), imported, &ledger, verifier, chosen))
+    Ok(import_report(
+        &source.to_string(),
+        format!("{source} from {}", path.display()),
+        imported,
+        &ledger,
+        verifier,
+        chosen,
+    ))
 }
 
-fn import<S>(
-    verifier: &Verifier,
-    chosen: &Chosen,
-    ledger: &mut Ledger,
-    source: S,
-    length: Option<u64>,
-) -> ImportReport
+fn import<S>(verifier: &Verifier, chosen: &Chosen, ledger: &mut Ledger, source: S, length: Option<u64>) -> ImportReport
 where
     S: Iterator<Item = Result<alloy_primitives::Bytes, crate::chain::ethereum::StreamError>> + Send,
 {
@@ -192,6 +193,7 @@ fn import_report(
         elapsed: imported.elapsed,
         threads: verifier.cpu_backend().threads(),
         executor: chosen.executor.name(),
+        backend: verifier.backend().to_owned(),
         notes: Vec::new(),
     };
     (RunReport { summary, stages: imported.stages, execution: ExecutionStatistics::default(), errors }, status)

@@ -56,11 +56,7 @@ impl Workers {
     /// Has every thread do `work`, which is told the thread's number; the caller's is 0. Returns when all are done.
     ///
     /// A panic is caught; `stop` is then called, so that the others can end, and the first panic is the error.
-    pub(super) fn run(
-        &self,
-        work: &(dyn Fn(usize, &At) + Sync),
-        stop: &(dyn Fn() + Sync),
-    ) -> Result<(), Panicked> {
+    pub(super) fn run(&self, work: &(dyn Fn(usize, &At) + Sync), stop: &(dyn Fn() + Sync)) -> Result<(), Panicked> {
         let first: Mutex<Option<Panicked>> = Mutex::default();
         let guarded = |worker: usize| {
             let at = Cell::new(None);

@@ -28,6 +28,8 @@ pub(crate) struct RunSummary {
     pub(crate) threads: usize,
     /// The executor's name.
     pub(crate) executor: &'static str,
+    /// What checked signatures, and why it was chosen.
+    pub(crate) backend: String,
     /// What could not be compared, and why.
     pub(crate) notes: Vec<String>,
 }
@@ -70,8 +72,8 @@ impl RunReport {
             rate(self.gas_per_second() / 1e6),
         );
         text += &format!(
-            "stages overlap, so that shares are of work and not of time; {} threads, {} executor",
-            summary.threads, summary.executor
+            "stages overlap, so that shares are of work and not of time; {} threads, {} executor; backend {}",
+            summary.threads, summary.executor, summary.backend
         );
         text += &execution_text(&self.execution);
         for note in &summary.notes {
@@ -106,6 +108,7 @@ impl RunReport {
             "transactions_per_second": self.transactions_per_second(),
             "threads": summary.threads,
             "executor": summary.executor,
+            "backend": summary.backend,
             "stages": stages,
             "execution": execution_json(&self.execution),
             "notes": summary.notes,

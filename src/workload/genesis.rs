@@ -8,9 +8,9 @@ use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, Bytes, U256};
 
-use super::{CHAIN_ID, WorkloadConfig};
 use super::contracts::{self, Contracts, PoolToken, TOKEN, WALLET};
 use super::plan::MAX_TRANSACTION_GAS;
+use super::{CHAIN_ID, WorkloadConfig};
 
 /// The base fee of the first block (EIP-1559's initial one).
 const BASE_FEE: u128 = 1_000_000_000;

@@ -8,10 +8,10 @@ use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_eips::eip7702::Authorization;
 use alloy_primitives::{Address, B256, Bytes, U256};
 
-use super::{CHAIN_ID, WorkloadConfig};
 use super::accounts::Account;
 use super::contracts::{self, PoolToken, TOKEN, WALLET};
 use super::draw::Draw;
+use super::{CHAIN_ID, WorkloadConfig};
 
 /// The most gas that one of the transactions may use: a swap with an access list, or one with two authorizations.
 pub(super) const MAX_TRANSACTION_GAS: u64 = 150_000;

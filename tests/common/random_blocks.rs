@@ -122,7 +122,8 @@ impl RandomBlocks {
         let first: Vec<_> = CONTRACTS.into_iter().flat_map(children).collect();
         let second = first.iter().take(2).copied().flat_map(children);
         let others = [Address::with_last_byte(2), Address::with_last_byte(4), Address::repeat_byte(0xfe)];
-        let places = senders.iter().copied().chain(CONTRACTS).chain(first.clone()).chain(second).chain(others).collect();
+        let places =
+            senders.iter().copied().chain(CONTRACTS).chain(first.clone()).chain(second).chain(others).collect();
         let genesis = genesis(era, &senders, &code);
         Self { draw: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5eed, keys, senders, code, places, era, genesis }
     }
@@ -366,7 +367,8 @@ fn genesis(era: Era, senders: &[Address], code: &[u8]) -> Genesis {
         .iter()
         .enumerate()
         .map(|(index, sender)| {
-            let balance = if index == SENDERS - 1 { U256::from(1_000_000_u64) } else { U256::from(10).pow(U256::from(24)) };
+            let balance =
+                if index == SENDERS - 1 { U256::from(1_000_000_u64) } else { U256::from(10).pow(U256::from(24)) };
             (*sender, GenesisAccount::default().with_balance(balance))
         })
         .collect();
@@ -384,10 +386,8 @@ fn genesis(era: Era, senders: &[Address], code: &[u8]) -> Genesis {
         use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
         alloc.push((eip4788::BEACON_ROOTS_ADDRESS, system(&eip4788::BEACON_ROOTS_CODE)));
         alloc.push((eip2935::HISTORY_STORAGE_ADDRESS, system(&eip2935::HISTORY_STORAGE_CODE)));
-        alloc.push((
-            eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
-            system(&eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_CODE),
-        ));
+        alloc
+            .push((eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, system(&eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_CODE)));
         alloc.push((
             eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
             system(&eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_CODE),

@@ -14,17 +14,17 @@ use revm::database::states::bundle_state::BundleRetention;
 use revm::database::{AccountStatus, State};
 use revm::state::AccountInfo;
 
+use super::Dependency;
 use super::lazy::{Change, Event, Impossible};
 use super::memory::{AccountLocation, Memory, ReadError, SlotLocation};
 use super::multi_version::{Position, Written};
 use super::view::View;
 use super::worker::{Run, position};
-use super::Dependency;
 use crate::chain::ethereum::{ActiveForks, VerifiedBlock};
 use crate::executor::accounting::{Accounting, Totals};
+use crate::executor::delta::{AccountDelta, AccountState, StateDelta};
 use crate::executor::environment::block_environment;
 use crate::executor::{Outcome, block as steps};
-use crate::executor::delta::{AccountDelta, AccountState, StateDelta};
 
 /// What happens here does not fit, or went wrong; what the sequential executor says of it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +68,7 @@ pub(super) fn dependencies(run: &Run<'_, '_>) -> Option<Vec<Dependency>> {
             let record = run.record(tx);
             let gas_used = record.executed.as_ref()?.gas_used();
             // Position 0 is no transaction's.
-            let mut on: Vec<_> =
-                record.reads.iter().filter_map(|read| (read.from? as usize).checked_sub(1)).collect();
+            let mut on: Vec<_> = record.reads.iter().filter_map(|read| (read.from? as usize).checked_sub(1)).collect();
             on.sort_unstable();
             on.dedup();
             Some(Dependency { gas_used, on })

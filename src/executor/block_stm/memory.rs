@@ -215,12 +215,8 @@ impl<'s> Memory<'s> {
         if let Some(location) = self.slots.get(&key) {
             return Ok(location);
         }
-        let location = |_| SlotLocation {
-            account: account.index,
-            slot,
-            base: OnceLock::new(),
-            values: Versions::default(),
-        };
+        let location =
+            |_| SlotLocation { account: account.index, slot, base: OnceLock::new(), values: Versions::default() };
         self.slots.insert(&key, location).ok_or_else(lost)
     }
 

@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use alloy_consensus::Transaction as _;
 use alloy_hardforks::EthereumHardfork as Fork;
 use alloy_primitives::{Address, TxKind, keccak256};
-use alloy_consensus::Transaction as _;
 
 use super::commit::{self, GiveUp};
 use super::evm::Execution;
