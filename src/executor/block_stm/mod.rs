@@ -12,6 +12,7 @@
 mod arena;
 mod commit;
 mod evm;
+mod harvest;
 mod lazy;
 mod memory;
 mod multi_version;
@@ -22,6 +23,8 @@ mod view;
 mod worker;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use alloy_consensus::Transaction as _;
@@ -35,6 +38,7 @@ use super::{ExecutionError, Executor, Outcome, ReadState, SequentialExecutor};
 use crate::chain::ethereum::{ActiveForks, ChainSpec, VerifiedBlock};
 use crate::error::Error;
 use commit::GiveUp;
+use harvest::Harvest;
 use memory::Memory;
 use scheduler::Scheduler;
 use worker::Run;
@@ -99,8 +103,13 @@ impl BlockStmExecutor {
             return Ok(None);
         }
         let memory = Memory::new(state);
-        match self.speculate(&memory, block, &forks) {
-            Ok(run) => Ok(commit::dependencies(&run)),
+        let environment = block_environment(block.header(), &forks);
+        if commit::begin(&memory, block, &forks, environment.clone()).is_err() {
+            return Ok(None);
+        }
+        let run = Run::new(block, &memory, environment, true);
+        match self.speculate(&run, &|_| ()) {
+            Ok(()) => Ok(commit::dependencies(&run)),
             Err(End::GiveUp) => Ok(None),
             Err(End::Panicked(panicked)) => Err(panicked.into()),
         }
@@ -126,12 +135,22 @@ impl BlockStmExecutor {
     fn run(&self, forks: &ActiveForks<'_>, block: &VerifiedBlock, state: &dyn ReadState) -> Result<Outcome, End> {
         let start = Instant::now();
         let memory = Memory::new(state);
-        let environment = block_environment(block.header(), forks);
-        commit::begin(&memory, block, forks, environment)?;
+        commit::begin(&memory, block, forks, block_environment(block.header(), forks))?;
+        let run = Run::new(block, &memory, block_environment(block.header(), forks), true);
         let begun = Instant::now();
-        let run = self.speculate_from(&memory, block, forks)?;
-        let speculated = Instant::now();
-        let outcome = commit::outcome(&run, forks)?;
+        let harvest = Harvest::default();
+        let settled = Mutex::new((begun, Err(GiveUp)));
+        self.speculate(&run, &|worker| {
+            harvest.start(&memory);
+            if worker == 0 {
+                let speculated = Instant::now();
+                let result = commit::settle(&run, forks);
+                *settled.lock().unwrap_or_else(PoisonError::into_inner) = (speculated, result);
+            }
+            harvest.gather(&memory);
+        })?;
+        let (speculated, settled) = settled.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let outcome = settled?.into_outcome(&memory, harvest)?;
         self.statistics.add(ExecutionStatistics {
             prepare: begun - start,
             execute: speculated - begun,
@@ -141,28 +160,22 @@ impl BlockStmExecutor {
         Ok(outcome)
     }
 
-    fn speculate<'m, 's>(
-        &self,
-        memory: &'m Memory<'s>,
-        block: &'m VerifiedBlock,
-        forks: &ActiveForks<'_>,
-    ) -> Result<Run<'m, 's>, End> {
-        commit::begin(memory, block, forks, block_environment(block.header(), forks))?;
-        self.speculate_from(memory, block, forks)
-    }
-
-    /// Executes the transactions after what happens before the first.
-    fn speculate_from<'m, 's>(
-        &self,
-        memory: &'m Memory<'s>,
-        block: &'m VerifiedBlock,
-        forks: &ActiveForks<'_>,
-    ) -> Result<Run<'m, 's>, End> {
-        let run = Run::new(block, memory, block_environment(block.header(), forks), true);
-        let scheduler = Scheduler::new(block.transactions().len());
-        let work = |worker: usize, at: &At| run.work(&scheduler, self.adaptive && worker > 0, at);
-        self.workers.run(&work, &|| scheduler.halt()).map_err(End::Panicked)?;
-        Ok(run)
+    /// Executes the transactions. Threads that see the last one done go on with `then`, which is told their numbers.
+    fn speculate(&self, run: &Run<'_, '_>, then: &(dyn Fn(usize) + Sync)) -> Result<(), End> {
+        let scheduler = Scheduler::new(run.block.transactions().len());
+        let halted = AtomicBool::new(false);
+        let work = |worker: usize, at: &At| {
+            let stayed = run.work(&scheduler, self.adaptive && worker > 0, at);
+            if stayed && !halted.load(Ordering::SeqCst) {
+                at.set(None);
+                then(worker);
+            }
+        };
+        let stop = || {
+            halted.store(true, Ordering::SeqCst);
+            scheduler.halt();
+        };
+        self.workers.run(&work, &stop).map_err(End::Panicked)
     }
 }
 

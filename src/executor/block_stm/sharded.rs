@@ -18,6 +18,7 @@ use alloy_primitives::{Address, TxKind, keccak256};
 
 use super::commit::{self, GiveUp};
 use super::evm::Execution;
+use super::harvest::Harvest;
 use super::lazy::Change;
 use super::memory::Memory;
 use super::view::{ReadOf, Write};
@@ -83,7 +84,11 @@ impl ShardedExecutor {
         let (stayed, shards) = self.run_lanes(&run, &lanes)?;
         let executed_again = Self::run_in_order(&run, &stayed)?;
         let executed = Instant::now();
-        let outcome = commit::outcome(&run, forks)?;
+        let harvest = Harvest::default();
+        harvest.start(&memory);
+        let settled = commit::settle(&run, forks)?;
+        harvest.gather(&memory);
+        let outcome = settled.into_outcome(&memory, harvest)?;
         let in_lanes = lanes.iter().map(Vec::len).sum::<usize>() as u64;
         self.statistics.add(ExecutionStatistics {
             executions: in_lanes + executed_again.executions,

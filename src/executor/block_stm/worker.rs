@@ -30,7 +30,7 @@ pub(super) struct Run<'m, 's> {
     pub(super) memory: &'m Memory<'s>,
     environment: EvmEnv,
     lazy: bool,
-    lazy_beneficiary: bool,
+    beneficiary: Option<&'m AccountLocation>,
     records: Vec<Mutex<Record<'m>>>,
     counts: Counts,
 }
@@ -79,13 +79,12 @@ pub(super) fn position(index: TxIndex) -> Position {
 
 impl<'m, 's> Run<'m, 's> {
     pub(super) fn new(block: &'m VerifiedBlock, memory: &'m Memory<'s>, environment: EvmEnv, lazy: bool) -> Self {
-        let beneficiary = memory.account(block.header().beneficiary);
         Self {
             block,
             memory,
             environment,
             lazy,
-            lazy_beneficiary: lazy && beneficiary.is_ok_and(AccountLocation::allows_lazy),
+            beneficiary: memory.account(block.header().beneficiary).ok(),
             records: block.transactions().iter().map(|_| Mutex::default()).collect(),
             counts: Counts::default(),
         }
@@ -93,20 +92,22 @@ impl<'m, 's> Run<'m, 's> {
 
     /// An EVM for a thread.
     pub(super) fn evm(&self) -> WorkerEvm<'m, 's> {
-        WorkerEvm::new(View::new(self.memory, 0), self.environment.clone(), self.lazy, self.lazy_beneficiary)
+        WorkerEvm::new(View::new(self.memory, 0), self.environment.clone(), self.lazy, self.beneficiary)
     }
 
     /// Works until the block is done. With `may_leave` the thread leaves it to the others where there is little to do in
-    /// parallel.
-    pub(super) fn work(&self, scheduler: &Scheduler, may_leave: bool, at: &At) {
+    /// parallel, and returns false.
+    pub(super) fn work(&self, scheduler: &Scheduler, may_leave: bool, at: &At) -> bool {
         let start = Instant::now();
         let mut idle = Duration::ZERO;
         let mut tally = Tally::default();
         let mut evm = self.evm();
         let mut task = None;
+        let mut stayed = true;
         while !scheduler.is_done() {
             if task.is_none() && may_leave && tally.is_hopeless() {
                 self.counts.left.fetch_add(1, Ordering::Relaxed);
+                stayed = false;
                 break;
             }
             task = match task.take().or_else(|| scheduler.next_task()) {
@@ -137,6 +138,7 @@ impl<'m, 's> Run<'m, 's> {
         }
         let busy = start.elapsed().saturating_sub(idle);
         counts.busy_nanoseconds.fetch_add(u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        stayed
     }
 
     fn execute(
