@@ -4,6 +4,7 @@
 //! stderr, one line each, naming file, block, transaction and field; reports go to stdout.
 
 mod access_lists;
+mod bench;
 mod devices;
 mod executor;
 mod generate;
@@ -43,6 +44,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Write a generated workload as a chain and its genesis, which `run` takes back
     Generate(generate::GenerateArgs),
+    /// Measure what each backend does with batches of each size
+    Bench(bench::BenchArgs),
     /// List what there is to run on
     Devices(devices::DevicesArgs),
 }
@@ -164,6 +167,7 @@ fn dispatch(command: &Command) -> Result<Status, Failure> {
         Command::Run(args) => run::run(args),
         Command::Verify(args) => verify::verify(args),
         Command::Generate(args) => generate::generate(args),
+        Command::Bench(args) => bench::bench(args),
         Command::Devices(args) => Ok(devices::devices(*args)),
     }
 }

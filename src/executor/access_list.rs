@@ -24,7 +24,7 @@ use super::accounting::{Accounting, Executed, Totals};
 use super::environment::{block_environment, transaction_environment};
 use super::sequential::WatchedState;
 use super::statistics::{ExecutionStatistics, Statistics};
-use super::workers::{At, Workers};
+use super::workers::{At, Workers, guard};
 use super::{ExecutionError, Executor, Outcome, ReadState, SequentialExecutor, StateDelta, block as steps};
 use crate::chain::ethereum::{ChainSpec, VerifiedBlock};
 use crate::error::Error;
@@ -101,7 +101,7 @@ impl Executor for AccessListExecutor {
     ) -> Result<Outcome, ExecutionError> {
         let list = self.lists.lock().unwrap_or_else(PoisonError::into_inner).remove(&block.id().hash);
         let list = list.ok_or_else(|| wrong("there is none for this block"))?;
-        self.execute_along(chain, block, state, &list)
+        guard(|| self.execute_along(chain, block, state, &list))
     }
 
     fn statistics(&self) -> ExecutionStatistics {

@@ -88,6 +88,11 @@ pub(super) fn catch<T>(at: &At, work: impl FnOnce() -> T) -> Result<T, Panicked>
     })
 }
 
+/// Does `work` on this thread; its panic, too, becomes an error.
+pub(super) fn guard<T, E: From<Panicked>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    catch(&At::new(None), work).unwrap_or_else(|panicked| Err(panicked.into()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -33,7 +33,7 @@ use alloy_primitives::Address;
 
 use super::environment::block_environment;
 use super::statistics::{ExecutionStatistics, Statistics};
-use super::workers::{At, Panicked, Workers};
+use super::workers::{At, Panicked, Workers, guard};
 use super::{ExecutionError, Executor, Outcome, ReadState, SequentialExecutor};
 use crate::chain::ethereum::{ActiveForks, ChainSpec, VerifiedBlock};
 use crate::error::Error;
@@ -203,6 +203,12 @@ impl From<GiveUp> for End {
     }
 }
 
+impl From<Panicked> for End {
+    fn from(panicked: Panicked) -> Self {
+        Self::Panicked(panicked)
+    }
+}
+
 impl Executor for BlockStmExecutor {
     fn name(&self) -> &'static str {
         "block-stm"
@@ -217,7 +223,7 @@ impl Executor for BlockStmExecutor {
         let forks = chain.at(block.header());
         let reason = match self.reason_for_sequence(&forks, block) {
             Some(reason) => reason,
-            None => match self.run(&forks, block, state) {
+            None => match guard(|| self.run(&forks, block, state)) {
                 Ok(outcome) => return Ok(outcome),
                 Err(End::Panicked(panicked)) => return Err(panicked.into()),
                 Err(End::GiveUp) => ABNORMAL,

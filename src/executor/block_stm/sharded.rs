@@ -28,7 +28,7 @@ use crate::chain::ethereum::{ActiveForks, ChainSpec, VerifiedBlock, VerifiedTran
 use crate::error::Error;
 use crate::executor::environment::{block_environment, transaction_environment};
 use crate::executor::statistics::{ExecutionStatistics, ShardStatistics, Statistics};
-use crate::executor::workers::{At, Workers, catch};
+use crate::executor::workers::{At, Workers, catch, guard};
 use crate::executor::{ExecutionError, Executor, Outcome, ReadState, SequentialExecutor};
 
 /// Executes a block by shards of its accounts.
@@ -197,7 +197,7 @@ impl Executor for ShardedExecutor {
     ) -> Result<Outcome, ExecutionError> {
         let forks = chain.at(block.header());
         let reason = if forks.has(Fork::Byzantium) {
-            match self.run(&forks, block, state) {
+            match guard(|| self.run(&forks, block, state)) {
                 Ok(outcome) => return Ok(outcome),
                 Err(End::Panicked(panicked)) => return Err(panicked.into()),
                 Err(End::GiveUp) => ABNORMAL,
