@@ -43,6 +43,7 @@ mod error;
 pub mod executor;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+mod key_book;
 pub mod merkle;
 #[cfg(feature = "executor")]
 pub mod pipeline;
@@ -56,6 +57,7 @@ mod verifier;
 pub mod workload;
 
 pub use error::Error;
+pub use key_book::KeyBook;
 pub use rules::Rules;
 pub use verdict::{Reason, Verdict};
 pub use verifier::Verifier;

@@ -9,7 +9,7 @@ use clap::Args;
 use super::input::{self, MAX_STATE_JSON, Source};
 use super::workload::WorkloadArgs;
 use super::{Common, Failure, STOP, Status, lone_block, print, progress_bar};
-use crate::chain::ethereum::{BlockStream, genesis_from_json};
+use crate::chain::ethereum::{BlockStream, SenderColumn, genesis_from_json};
 use crate::executor::{Executor, Ledger, SequentialExecutor};
 use crate::pipeline::{End, Import, ImportError, ImportReport};
 use crate::report::{RunReport, RunSummary};
@@ -42,10 +42,22 @@ pub(super) struct RunArgs {
     /// Hashes for BLOCKHASH by block number, as JSON; may be gzipped
     #[arg(long, value_name = "FILE", requires = "block")]
     block_hashes: Option<PathBuf>,
+    /// Whether a generated workload's senders go along as hints
+    #[arg(long, value_enum, default_value_t = SendersArg::Hinted, conflicts_with = "given")]
+    senders: SendersArg,
     #[command(flatten)]
     workload: WorkloadArgs,
     #[command(flatten)]
     common: Common,
+}
+
+/// What is known of a generated workload's senders before they are checked.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum SendersArg {
+    /// Their addresses, untrusted, as a sequencer's feed would give them
+    Hinted,
+    /// Nothing
+    Unknown,
 }
 
 impl Default for RunArgs {
@@ -57,6 +69,7 @@ impl Default for RunArgs {
             prestate: None,
             code: None,
             block_hashes: None,
+            senders: SendersArg::Hinted,
             workload: WorkloadArgs::default(),
             common: Common { threads: None, json: false },
         }
@@ -100,11 +113,13 @@ fn run_workload(args: &RunArgs, verifier: &Verifier) -> Result<(RunReport, Statu
     let genesis = generated.genesis().clone();
     let bar = progress_bar(Some(args.workload.blocks()), "preparing blocks");
     let mut blocks = Vec::new();
+    let mut senders = SenderColumn::default();
     while let Some(block) = generated.next_block(verifier)? {
         if STOP.load(Ordering::Relaxed) {
             return Err(Failure::not_checked(format!("stopped while preparing, after {} blocks", blocks.len())));
         }
-        blocks.push(block);
+        senders.insert(block.number, block.senders.into_iter().map(Some).collect());
+        blocks.push(block.rlp);
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -116,7 +131,8 @@ fn run_workload(args: &RunArgs, verifier: &Verifier) -> Result<(RunReport, Statu
         prepared.as_secs_f64()
     );
     let length = blocks.len() as u64;
-    let imported = import(verifier, &mut ledger, blocks.into_iter().map(Ok), Some(length));
+    let senders = (args.senders == SendersArg::Hinted).then_some(&senders);
+    let imported = import(verifier, &mut ledger, blocks.into_iter().map(Ok), senders, Some(length));
     Ok(import_report("generated workload", input, imported, &ledger, verifier))
 }
 
@@ -128,16 +144,22 @@ fn run_chain(args: &RunArgs, chain: &Path, verifier: &Verifier) -> Result<(RunRe
     let mut ledger = Ledger::from_genesis(&genesis).map_err(|error| named(&error))?;
     let source = Source::new(chain);
     let blocks = BlockStream::new(input::open(&source)?);
-    let imported = import(verifier, &mut ledger, blocks, None);
+    let imported = import(verifier, &mut ledger, blocks, None, None);
     Ok(import_report(&source.to_string(), format!("{source} from {}", path.display()), imported, &ledger, verifier))
 }
 
-fn import<S>(verifier: &Verifier, ledger: &mut Ledger, source: S, length: Option<u64>) -> ImportReport
+fn import<S>(
+    verifier: &Verifier,
+    ledger: &mut Ledger,
+    source: S,
+    senders: Option<&SenderColumn>,
+    length: Option<u64>,
+) -> ImportReport
 where
     S: Iterator<Item = Result<alloy_primitives::Bytes, crate::chain::ethereum::StreamError>> + Send,
 {
     let bar = progress_bar(length, "blocks");
-    let import = Import { verifier, executor: &SequentialExecutor, queue: QUEUE, stop: &STOP };
+    let import = Import { verifier, executor: &SequentialExecutor, senders, queue: QUEUE, stop: &STOP };
     let report = import.run(source, ledger, &mut |_| bar.inc(1));
     bar.finish_and_clear();
     report

@@ -1,7 +1,7 @@
 //! The workload that `run` makes for itself and `generate` writes.
 
 use alloy_genesis::Genesis;
-use alloy_primitives::Bytes;
+use alloy_primitives::{Address, Bytes};
 use clap::Args;
 
 use super::Failure;
@@ -74,6 +74,14 @@ impl WorkloadArgs {
     }
 }
 
+/// A generated block, sealed.
+pub(super) struct GeneratedBlock {
+    pub(super) number: u64,
+    pub(super) rlp: Bytes,
+    /// Who sent each transaction.
+    pub(super) senders: Vec<Address>,
+}
+
 /// A workload being made into a chain.
 pub(super) struct Generated {
     chain: WorkloadChain,
@@ -84,9 +92,12 @@ impl Generated {
         self.chain.genesis()
     }
 
-    /// The next block's RLP, `None` after the last.
-    pub(super) fn next_block(&mut self, verifier: &Verifier) -> Result<Option<Bytes>, Failure> {
-        let block = self.chain.next_block(verifier).transpose().map_err(Failure::not_checked)?;
-        Ok(block.and_then(|block| block.encode()).map(Bytes::from))
+    /// The next block, `None` after the last.
+    pub(super) fn next_block(&mut self, verifier: &Verifier) -> Result<Option<GeneratedBlock>, Failure> {
+        let Some(block) = self.chain.next_block(verifier).transpose().map_err(Failure::not_checked)? else {
+            return Ok(None);
+        };
+        let senders = self.chain.senders().to_vec();
+        Ok(block.encode().map(|rlp| GeneratedBlock { number: block.header.number, rlp: rlp.into(), senders }))
     }
 }
