@@ -35,6 +35,7 @@
 pub mod arithmetic;
 pub mod batch;
 pub mod chain;
+mod choice;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod cpu;
@@ -56,8 +57,9 @@ mod verifier;
 #[cfg(feature = "executor")]
 pub mod workload;
 
+pub use choice::BackendChoice;
 pub use error::Error;
 pub use key_book::KeyBook;
 pub use rules::Rules;
 pub use verdict::{Reason, Verdict};
-pub use verifier::Verifier;
+pub use verifier::{Verifier, VerifierConfig};

@@ -8,11 +8,11 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::{Half, Scalar};
 use super::field::FieldLanes;
 use super::field::portable::Element;
 use super::group::{AffinePoint, GENERATOR};
 use super::multiscalar::Multiscalar;
+use super::{Half, Scalar};
 
 /// R = g G + k Q, all of them public. The points are on the curve, with coordinates below p.
 #[derive(Clone, Copy, Debug)]

@@ -1,11 +1,11 @@
 //! Which form of the lanes this machine runs: the one place that decides.
 
+use super::field::FieldLanes;
 #[cfg(target_arch = "x86_64")]
 use super::field::avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use super::field::ifma::Ifma;
 use super::field::portable::Element;
-use super::field::FieldLanes;
 
 /// A form of the lanes, which this machine has the instructions for: the only values there are come from asking it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

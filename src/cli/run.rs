@@ -71,7 +71,7 @@ impl Default for RunArgs {
             block_hashes: None,
             senders: SendersArg::Hinted,
             workload: WorkloadArgs::default(),
-            common: Common { threads: None, json: false },
+            common: Common::default(),
         }
     }
 }
@@ -192,6 +192,7 @@ fn import_report(
         elapsed: imported.elapsed,
         threads: verifier.cpu_backend().threads(),
         executor: SequentialExecutor.name(),
+        backend: verifier.backend().to_owned(),
         notes: Vec::new(),
     };
     (RunReport { summary, stages: imported.stages, errors }, status)

@@ -12,7 +12,7 @@ use crate::verdict::Reason;
 pub(super) use crate::arithmetic::ecdsa::BLOCK;
 
 /// Recovers the signer of each item; those rejected while parsing keep their reason.
-pub(super) fn recover(
+pub(crate) fn recover(
     platform: Platform,
     items: impl Iterator<Item = Result<RecoverItem, Reason>>,
 ) -> Vec<Result<Signer, Reason>> {
@@ -35,7 +35,7 @@ pub(super) fn prepare_recovery(item: &RecoverItem) -> Result<Recovery, Reason> {
 }
 
 /// Verifies each item; those rejected while parsing keep their reason.
-pub(super) fn verify(
+pub(crate) fn verify(
     platform: Platform,
     items: impl Iterator<Item = Result<VerifyItem, Reason>>,
 ) -> Vec<Result<(), Reason>> {

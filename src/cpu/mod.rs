@@ -18,7 +18,7 @@ use rayon::slice::ParallelSliceMut;
 use crate::arithmetic::Platform;
 use crate::batch::{Batch, Columns, MessageBatch};
 use crate::error::Error;
-use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
+use crate::scheme::ecdsa::{RecoverBatch, RecoverItem, Signer, VerifyBatch, VerifyItem};
 use crate::scheme::hash::HashFunction;
 use crate::verdict::{Reason, Verdict};
 
@@ -119,6 +119,18 @@ impl CpuBackend {
                 .collect()
         })
     }
+}
+
+/// Recovers the signer of each item, on the thread it is called from.
+#[cfg(feature = "gpu")]
+pub(crate) fn recover(items: &[RecoverItem]) -> Vec<Verdict<Signer>> {
+    ecdsa::recover(Platform::detect(), items.iter().copied().map(Ok)).into_iter().map(Verdict::from).collect()
+}
+
+/// Verifies each item, on the thread it is called from.
+#[cfg(feature = "gpu")]
+pub(crate) fn verify(items: &[VerifyItem]) -> Vec<Verdict<()>> {
+    ecdsa::verify(Platform::detect(), items.iter().copied().map(Ok)).into_iter().map(Verdict::from).collect()
 }
 
 /// The items of a block, in order.

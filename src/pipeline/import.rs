@@ -8,7 +8,8 @@ use alloy_primitives::{B256, Bytes};
 
 use super::meter::{StageMeter, StageReport};
 use crate::chain::ethereum::{
-    Block, BlockError, BlockId, BlockVerdict, ChainSpec, Problem, SenderColumn, StreamError, VerifiedBlock, verify_block, verify_block_hinted,
+    Block, BlockError, BlockId, BlockVerdict, ChainSpec, Problem, SenderColumn, StreamError, VerifiedBlock,
+    verify_block, verify_block_hinted,
 };
 use crate::error::Error;
 use crate::executor::{ExecutionError, Executor, Ledger, LedgerError};

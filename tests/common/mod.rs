@@ -2,6 +2,10 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub(crate) mod curve;
+#[cfg(feature = "gpu")]
+pub(crate) mod gpu;
+#[cfg(feature = "executor")]
+pub(crate) mod mainnet;
 pub(crate) mod oracle;
 pub(crate) mod stream;
 pub(crate) mod vectors;
@@ -41,4 +45,24 @@ pub(crate) fn backends() -> Vec<(&'static str, Verifier)> {
         backends.push((platform.name(), CpuBackend::default().on_platform(platform).into()));
     }
     backends
+}
+
+/// NIST's short and long messages for SHA-256 (CAVP, byte-oriented), with their digests.
+pub(crate) fn sha256_known_answers() -> Option<Vec<(Vec<u8>, [u8; 32])>> {
+    let folder = test_data("vectors")?;
+    let mut known = Vec::new();
+    for (file, cases) in [("pyca_SHA256ShortMsg.rsp", 65), ("pyca_SHA256LongMsg.rsp", 64)] {
+        let text = std::fs::read_to_string(folder.join(file)).expect("the vectors are readable");
+        let value = |line: &str, name: &str| line.strip_prefix(name)?.strip_prefix(" = ").map(str::to_owned);
+        let values = |name| text.lines().filter_map(|line| value(line, name)).collect::<Vec<_>>();
+        let (lengths, messages, digests) = (values("Len"), values("Msg"), values("MD"));
+        assert_eq!((lengths.len(), messages.len(), digests.len()), (cases, cases, cases), "{file}");
+        for ((bits, message), digest) in lengths.iter().zip(&messages).zip(&digests) {
+            let length = bits.parse::<usize>().expect("a number") / 8;
+            // The empty message is written as one zero byte.
+            let message = hex::decode(message).expect("hexadecimal")[..length].to_vec();
+            known.push((message, hex::decode(digest).expect("hexadecimal").try_into().expect("32 bytes")));
+        }
+    }
+    Some(known)
 }

@@ -41,8 +41,7 @@ impl<F: FieldLanes> Kernel for ToAffine<'_, F> {
         let mut affine = Vec::with_capacity(points.len() * F::LANES);
         for (point, inverse) in points.iter().zip(inverter.inverses()) {
             let square = inverse.square();
-            let point =
-                super::Affine { x: point.x.mul(&square), y: point.y.mul(&square).mul(inverse) };
+            let point = super::Affine { x: point.x.mul(&square), y: point.y.mul(&square).mul(inverse) };
             point.store(|_, row| affine.push(row));
         }
         affine

@@ -30,7 +30,9 @@ impl Combination {
     pub(super) fn complete(&self, table: &GeneratorTable) -> Point {
         let first = Point::INFINITY.add(&self.point);
         let multiples: Vec<Point> = match first.double().to_affine() {
-            Some(double) => std::iter::successors(Some(first), |multiple| Some(multiple.add(&double))).take(MULTIPLES).collect(),
+            Some(double) => {
+                std::iter::successors(Some(first), |multiple| Some(multiple.add(&double))).take(MULTIPLES).collect()
+            }
             None => vec![first; MULTIPLES],
         };
         let multiples = normalise(&multiples);

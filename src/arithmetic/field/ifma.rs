@@ -161,7 +161,8 @@ fn add_limbs(a: &Vectors, b: &Vectors) -> Vectors {
 #[inline]
 fn sub_limbs<const M: u32>(a: &Vectors, b: &Vectors) -> Vectors {
     let multiple = i64::from(M + 1);
-    let bias = [(LIMB + 1 - FOLD_256) * multiple, LIMB * multiple, LIMB * multiple, LIMB * multiple, TOP_LIMB * multiple];
+    let bias =
+        [(LIMB + 1 - FOLD_256) * multiple, LIMB * multiple, LIMB * multiple, LIMB * multiple, TOP_LIMB * multiple];
     let mut difference = *a;
     for limb in 0..5 {
         difference[limb] = add(difference[limb], sub(splat(bias[limb]), b[limb]));

@@ -55,8 +55,7 @@ pub(crate) fn normalise(points: &[Point]) -> Vec<Option<AffinePoint>> {
     let affine = |(point, inverse): (&Point, &Element)| {
         let square = Element::square(*inverse);
         let (x, y) = (point.x * square, point.y * square * *inverse);
-        (!point.is_infinity())
-            .then(|| AffinePoint { x: x.normalize().to_limbs(), y: y.normalize().to_limbs() })
+        (!point.is_infinity()).then(|| AffinePoint { x: x.normalize().to_limbs(), y: y.normalize().to_limbs() })
     };
     points.iter().zip(&inverses).map(affine).collect()
 }

@@ -8,11 +8,38 @@ macro_rules! embed {
 
 /// Every file by its path under `shaders/`, without `.wgsl`.
 pub(super) const FILES: &[(&str, &str)] = embed![
+    "lib/ecdsa/base",
+    "lib/ecdsa/digits",
+    "lib/ecdsa/lane",
+    "lib/ecdsa/points",
     "lib/field/secp256k1",
     "lib/field/secp256k1/u32",
     "lib/field/secp256k1/u64",
+    "lib/hash/digest",
+    "lib/hash/keccak256",
+    "lib/hash/sha256",
+    "lib/group/complete",
+    "lib/group/endomorphism",
+    "lib/group/secp256k1",
+    "lib/scalar/secp256k1",
+    "lib/scalar/secp256k1/u32",
+    "lib/scalar/secp256k1/u64",
+    "lib/seal",
+    "lib/words",
+    "kernel/ecdsa_base",
+    "kernel/ecdsa_complete",
+    "kernel/ecdsa_finish_recover",
+    "kernel/ecdsa_finish_verify",
+    "kernel/ecdsa_lift",
+    "kernel/ecdsa_multiply",
+    "kernel/ecdsa_prepare",
+    "kernel/ecdsa_table",
     "kernel/field_check",
     "kernel/field_timing",
+    "kernel/keccak256",
+    "kernel/merkle",
+    "kernel/sha256",
+    "kernel/product",
 ];
 
 #[cfg(test)]
