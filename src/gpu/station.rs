@@ -125,11 +125,6 @@ impl Station {
         station
     }
 
-    /// The adapter, driver and variant.
-    pub(super) fn what(&self) -> &str {
-        &self.what
-    }
-
     /// Whether a program can be had now. Never waits; a device that has rested is opened again, behind the caller's back.
     pub(super) fn service(self: &Arc<Self>, program: usize) -> Service {
         let mut state = self.lock();

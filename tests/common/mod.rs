@@ -12,6 +12,7 @@ pub(crate) mod vectors;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use phalanx::Verifier;
 use phalanx::arithmetic::Platform;
@@ -31,20 +32,28 @@ pub(crate) fn test_data(sub: &str) -> Option<PathBuf> {
     }
     assert!(asked_for.is_none(), "PHALANX_TEST_DATA is set, but there is no folder {}", folder.display());
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    // Not `eprintln!`, which a passing test keeps to itself.
-    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: no test data at {}", folder.display());
+    skipped(&name, &format!("no test data at {}", folder.display()));
     None
 }
 
 /// Every backend, by name. What a test promises it promises of each of them.
-pub(crate) fn backends() -> Vec<(&'static str, Verifier)> {
-    let threads = |threads| Verifier::with_threads(threads).expect("a thread pool starts");
-    let mut backends = vec![("cpu", Verifier::cpu()), ("cpu, 1 thread", threads(1)), ("cpu, 3 threads", threads(3))];
-    // Every form of the lanes that this machine has; the first is the one that the others run.
-    for platform in Platform::available().into_iter().skip(1) {
-        backends.push((platform.name(), CpuBackend::default().on_platform(platform).into()));
-    }
-    backends
+///
+/// A software adapter runs both variants of the GPU's kernels, where there is one; they are compiled once for all tests of a binary.
+pub(crate) fn backends() -> Vec<(&'static str, &'static Verifier)> {
+    static BACKENDS: OnceLock<Vec<(&'static str, Verifier)>> = OnceLock::new();
+    let backends = BACKENDS.get_or_init(|| {
+        let threads = |threads| Verifier::with_threads(threads).expect("a thread pool starts");
+        let mut backends =
+            vec![("cpu", Verifier::cpu()), ("cpu, 1 thread", threads(1)), ("cpu, 3 threads", threads(3))];
+        // Every form of the lanes that this machine has; the first is the one that the others run.
+        for platform in Platform::available().into_iter().skip(1) {
+            backends.push((platform.name(), CpuBackend::default().on_platform(platform).into()));
+        }
+        #[cfg(feature = "gpu")]
+        backends.extend(gpu::backends());
+        backends
+    });
+    backends.iter().map(|(name, verifier)| (*name, verifier)).collect()
 }
 
 /// NIST's short and long messages for SHA-256 (CAVP, byte-oriented), with their digests.

@@ -27,6 +27,7 @@ use super::error::Fault;
 use queue::{Pushed, Queue};
 use ring::Ring;
 
+pub(crate) use serve::Given;
 pub(super) use serve::{Served, Serving};
 
 /// How long a call that waits is left alone before it looks around.
@@ -298,7 +299,7 @@ impl<D: Device> Compiler for Opened<D> {
         let (device, programs) = (Arc::clone(&self.device), Arc::clone(&self.programs));
         let failed = sender.clone();
         let spawned = spawn("phalanx-gpu-compile", move || {
-            let compiled = guard("compiling", || device.compile(&spec));
+            let compiled = guard(&format!("compiling {}", spec.name), || device.compile(&spec));
             let _ = sender.send(compiled.map(|compiled| {
                 let mut programs = programs.write().unwrap_or_else(PoisonError::into_inner);
                 programs.push(Arc::new(Compiled { spec, compiled }));

@@ -51,11 +51,11 @@ pub(in crate::gpu) struct Served<P: Program> {
 
 /// What a device gave of a batch.
 #[derive(Debug)]
-pub(in crate::gpu) struct Given<T> {
+pub(crate) struct Given<T> {
     /// An answer for each item in order, or none where it has still to be given.
-    pub(in crate::gpu) answers: Vec<Option<T>>,
+    pub(crate) answers: Vec<Option<T>>,
     /// What kept the device from giving the others.
-    pub(in crate::gpu) fault: Option<Fault>,
+    pub(crate) fault: Option<Fault>,
 }
 
 /// A chunk that is on its way.
