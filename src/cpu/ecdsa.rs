@@ -16,19 +16,21 @@ pub(crate) fn recover(
     platform: Platform,
     items: impl Iterator<Item = Result<RecoverItem, Reason>>,
 ) -> Vec<Result<Signer, Reason>> {
-    let prepare = |item: &RecoverItem| {
-        item.check()?;
-        let (r, s) = scalars(&item.signature)?;
-        let mut x = r.to_limbs();
-        if item.recovery_id & 2 != 0 {
-            // Below p, as was checked.
-            x = add_256(x, arithmetic::ORDER).0;
-        }
-        let ephemeral = Named::Compressed { x, y_is_odd: item.recovery_id & 1 == 1 };
-        Ok(Recovery { ephemeral, r, s, z: Scalar::from_be_bytes_reduced(&item.digest) })
-    };
     let answer = |recoveries: &[Recovery]| ecdsa::recover(platform, recoveries);
-    signers(in_lanes(items, prepare, answer))
+    signers(in_lanes(items, prepare_recovery, answer))
+}
+
+/// The checks that need no curve, and what the curve is then needed for.
+pub(super) fn prepare_recovery(item: &RecoverItem) -> Result<Recovery, Reason> {
+    item.check()?;
+    let (r, s) = scalars(&item.signature)?;
+    let mut x = r.to_limbs();
+    if item.recovery_id & 2 != 0 {
+        // Below p, as was checked.
+        x = add_256(x, arithmetic::ORDER).0;
+    }
+    let ephemeral = Named::Compressed { x, y_is_odd: item.recovery_id & 1 == 1 };
+    Ok(Recovery { ephemeral, r, s, z: Scalar::from_be_bytes_reduced(&item.digest) })
 }
 
 /// Verifies each item; those rejected while parsing keep their reason.
@@ -66,7 +68,7 @@ fn in_lanes<I, P, T>(
 }
 
 /// The point that a checked key names.
-fn named(key: &KeyBytes) -> Named {
+pub(super) fn named(key: &KeyBytes) -> Named {
     let coordinate = |bytes: &[u8]| bytes.try_into().map_or([0; 4], |bytes| from_be_bytes(&bytes));
     match key {
         KeyBytes::Compressed([prefix, x @ ..]) => Named::Compressed { x: coordinate(x), y_is_odd: prefix & 1 == 1 },

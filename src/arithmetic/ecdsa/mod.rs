@@ -106,6 +106,32 @@ pub(crate) fn verify(platform: Platform, block: &[Verification]) -> Vec<Result<(
     platform.run(Verify(block))
 }
 
+/// The points named, and whether each is on the curve; where one is not, the point in its place is another.
+pub(crate) fn lift(platform: Platform, names: &[Named]) -> (Vec<AffinePoint>, Vec<bool>) {
+    struct LiftAll<'a>(&'a [Named]);
+    impl OnLanes for LiftAll<'_> {
+        type Output = (Vec<AffinePoint>, Vec<bool>);
+        fn run<F: FieldLanes>(self) -> Self::Output {
+            lift::lift::<F>(self.0)
+        }
+    }
+    platform.run(LiftAll(names))
+}
+
+/// a G + b P for each (a, b, P) with P on the curve, x and y of 32 bytes each, big-endian; `None` at infinity. Up to
+/// [`BLOCK`] of them at a time.
+pub(crate) fn combine(platform: Platform, block: &[(Scalar, Scalar, AffinePoint)]) -> Vec<Option<[u8; 64]>> {
+    struct Combine<'a>(&'a [(Scalar, Scalar, AffinePoint)]);
+    impl OnLanes for Combine<'_> {
+        type Output = Vec<Option<[u8; 64]>>;
+        fn run<F: FieldLanes>(self) -> Self::Output {
+            let combinations: Vec<_> = self.0.iter().map(|(a, b, point)| Combination::new(*a, *b, *point)).collect();
+            finish::keys(&mut Sums::<F>::new(&combinations), &combinations)
+        }
+    }
+    platform.run(Combine(block))
+}
+
 /// a G + b P for a block, in lanes, and room for what is computed on the way.
 pub(crate) struct Sums<F> {
     points: Vec<Jacobian<F>>,
