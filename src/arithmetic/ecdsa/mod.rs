@@ -157,8 +157,8 @@ impl<F: FieldLanes> Sums<F> {
         }
     }
 
-    /// Has `work` use the room that an earlier block left on this thread, a few megabytes at most: to have it from the system
-    /// block by block took a fifth of the time.
+    /// Has `work` use the room that an earlier block left on this thread, a few megabytes at most, so that no block waits for
+    /// the system's pages.
     fn with_spare<R>(work: impl FnOnce(&mut Self) -> R) -> R {
         thread_local! {
             static SPARE: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
