@@ -126,7 +126,10 @@ pub(crate) fn combine(platform: Platform, block: &[(Scalar, Scalar, AffinePoint)
         type Output = Vec<Option<[u8; 64]>>;
         fn run<F: FieldLanes>(self) -> Self::Output {
             let combinations: Vec<_> = self.0.iter().map(|(a, b, point)| Combination::new(*a, *b, *point)).collect();
-            finish::keys(&mut Sums::<F>::new(&combinations), &combinations)
+            Sums::<F>::with_spare(|sums| {
+                sums.compute(&combinations, GeneratorTable::of_generator());
+                finish::keys(sums, &combinations)
+            })
         }
     }
     platform.run(Combine(block))
