@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use common::gpu::skipped;
+use common::skipped;
 use common::stream::Stream;
 use phalanx::batch::MessageBatch;
 use phalanx::gpu::shader::Arithmetic;
