@@ -1,6 +1,6 @@
 //! The portable kernels under Tint, the WGSL compiler of Chromium: what naga accepts alone is no WGSL.
 //!
-//! A headless Chromium compiles every kernel through WebGPU over SwiftShader, from a page that this test serves, and posts what
+//! A headless Chromium compiles every kernel through WebGPU over `SwiftShader`, from a page that this test serves, and posts what
 //! Tint says of each. Where there is no Chromium the test says that it is skipped.
 
 #![cfg(feature = "gpu")]
@@ -54,7 +54,7 @@ run()
     .then((problem) => fetch("/end", { method: "POST", body: JSON.stringify({ problem }) }));
 </script>"#;
 
-/// What to add for WebGPU over SwiftShader, without a display, a sandbox or a word to anybody.
+/// What to add for WebGPU over `SwiftShader`, without a display, a sandbox or a word to anybody.
 const FLAGS: [&str; 11] = [
     "--headless",
     "--no-sandbox",
