@@ -4,13 +4,16 @@ use crate::batch::MessageBatch;
 use crate::choice::BackendChoice;
 #[cfg(feature = "gpu")]
 use crate::choice::{Candidate, choose};
-use crate::cpu::CpuBackend;
+use crate::cpu::hints::recover_hinted;
+use crate::cpu::{CpuBackend, HintReport, HintSource, Hints};
 use crate::error::Error;
 #[cfg(feature = "gpu")]
 use crate::gpu::{Adapter, GpuBackend, GpuConfig, adapters, shader::Arithmetic};
+use crate::key_book::KeyBook;
 use crate::merkle::{bitcoin, rfc6962};
 use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
 use crate::scheme::hash::HashFunction;
+use crate::scheme::schnorr::SchnorrBatch;
 use crate::verdict::Verdict;
 
 /// The smallest batch that goes to a GPU which nobody asked for: a CPU is done with fewer before a GPU has begun.
@@ -38,6 +41,9 @@ pub struct VerifierConfig {
 #[derive(Debug)]
 pub struct Verifier {
     cpu: CpuBackend,
+    key_book: KeyBook,
+    #[cfg_attr(not(feature = "ethereum"), allow(dead_code, reason = "only Ethereum's blocks claim senders"))]
+    claim_source: HintSource,
     #[cfg(feature = "gpu")]
     gpu: Option<Gpu>,
     backend: String,
@@ -101,7 +107,7 @@ impl Verifier {
             is_explicit,
         };
         let gpu = Gpu { backend: GpuBackend::open(adapter, gpu_config), is_explicit };
-        Ok(Self { cpu, gpu: Some(gpu), backend })
+        Ok(Self { cpu, key_book: KeyBook::default(), claim_source: HintSource::new(), gpu: Some(gpu), backend })
     }
 
     /// Built without GPUs.
@@ -118,6 +124,8 @@ impl Verifier {
         tracing::debug!(reason, "the CPU checks");
         Self {
             cpu,
+            key_book: KeyBook::default(),
+            claim_source: HintSource::new(),
             #[cfg(feature = "gpu")]
             gpu: None,
             backend: format!("cpu: {reason}"),
@@ -160,6 +168,37 @@ impl Verifier {
             return counted("gpu", batch.len(), verdicts);
         }
         counted("cpu", batch.len(), self.cpu.verify(batch))
+    }
+
+    /// Recovers the signer of every item, sparing the recovery where a hint names a signer whose key is in the key book and
+    /// the randomised batch check proves it. Verdicts are those of [`Verifier::recover`], whatever the hints; the keys that
+    /// are recovered go into the book.
+    pub fn recover_hinted(
+        &self,
+        batch: &RecoverBatch,
+        hints: Hints<'_>,
+    ) -> Result<(Vec<Verdict<Signer>>, HintReport), Error> {
+        let (verdicts, report) = recover_hinted(&self.cpu, batch, hints, &self.key_book, |rest| self.recover(rest))?;
+        Ok((counted("cpu", batch.len(), verdicts)?, report))
+    }
+
+    /// Verifies every BIP-340 signature.
+    ///
+    /// Returns as many verdicts as the batch has items, in the batch's order.
+    pub fn verify_schnorr(&self, batch: &SchnorrBatch) -> Result<Vec<Verdict<()>>, Error> {
+        counted("cpu", batch.len(), self.cpu.verify_schnorr(batch))
+    }
+
+    /// The keys that were recovered, by address.
+    #[must_use]
+    pub fn key_book(&self) -> &KeyBook {
+        &self.key_book
+    }
+
+    /// How senders that blocks claim of themselves have fared as hints.
+    #[cfg(feature = "ethereum")]
+    pub(crate) fn claim_source(&self) -> &HintSource {
+        &self.claim_source
     }
 
     /// Hashes every message.
