@@ -10,6 +10,7 @@ use crate::error::Error;
 #[cfg(feature = "gpu")]
 use crate::gpu::{Adapter, GpuBackend, GpuConfig, adapters, shader::Arithmetic};
 use crate::key_book::KeyBook;
+use crate::merkle::{bitcoin, rfc6962};
 use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
 use crate::scheme::hash::HashFunction;
 use crate::scheme::schnorr::SchnorrBatch;
@@ -204,7 +205,72 @@ impl Verifier {
     ///
     /// Returns as many 32-byte digests as the batch has messages, in the batch's order.
     pub fn hash(&self, function: HashFunction, messages: &MessageBatch) -> Result<Vec<[u8; 32]>, Error> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu_for_hashes()
+            && let Some(digests) = gpu.hash(&self.cpu, function, messages)?
+        {
+            return counted("gpu", messages.len(), digests);
+        }
         counted("cpu", messages.len(), self.cpu.hash(function, messages))
+    }
+
+    /// What [`bitcoin::root`] says of these leaves, of any number.
+    pub fn bitcoin_root(&self, leaves: &[[u8; 32]]) -> Result<bitcoin::Root, Error> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu_for_hashes()
+            && let Some(root) = gpu.bitcoin_root(&self.cpu, leaves)?
+        {
+            return Ok(root);
+        }
+        Ok(self.cpu.install(|| bitcoin::root(leaves)))
+    }
+
+    /// What [`bitcoin::Branch::new`] says of each index of these leaves; none past their end.
+    pub fn bitcoin_branches(
+        &self,
+        leaves: &[[u8; 32]],
+        indices: &[usize],
+    ) -> Result<Vec<Option<bitcoin::Branch>>, Error> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu_for_hashes()
+            && let Some(branches) = gpu.bitcoin_branches(&self.cpu, leaves, indices)?
+        {
+            return Ok(branches);
+        }
+        Ok(self.cpu.install(|| indices.iter().map(|index| bitcoin::Branch::new(leaves, *index)).collect()))
+    }
+
+    /// The root of RFC 6962's tree over these hashes of leaves.
+    pub fn rfc6962_root(&self, leaf_hashes: &[[u8; 32]]) -> Result<[u8; 32], Error> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu_for_hashes()
+            && let Some(root) = gpu.rfc6962_root(&self.cpu, leaf_hashes)?
+        {
+            return Ok(root);
+        }
+        Ok(self.cpu.install(|| rfc6962::Tree::of_leaf_hashes(leaf_hashes.to_vec()).root()))
+    }
+
+    /// The inclusion proof of each index in RFC 6962's tree over these hashes of leaves; none past their end.
+    pub fn rfc6962_inclusion_proofs(
+        &self,
+        leaf_hashes: &[[u8; 32]],
+        indices: &[usize],
+    ) -> Result<Vec<Option<Vec<[u8; 32]>>>, Error> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu_for_hashes()
+            && let Some(proofs) = gpu.rfc6962_inclusion_proofs(&self.cpu, leaf_hashes, indices)?
+        {
+            return Ok(proofs);
+        }
+        let tree = self.cpu.install(|| rfc6962::Tree::of_leaf_hashes(leaf_hashes.to_vec()));
+        Ok(indices.iter().map(|index| tree.inclusion_proof(*index as u64).ok()).collect())
+    }
+
+    /// The GPU, if it was asked for. A CPU hashes what lies in its memory sooner than it could be copied to a GPU that has its own.
+    #[cfg(feature = "gpu")]
+    fn gpu_for_hashes(&self) -> Option<&GpuBackend> {
+        self.gpu.as_ref().filter(|gpu| gpu.is_explicit).map(|gpu| &gpu.backend)
     }
 
     /// The GPU, if a batch of so many signatures should go there.

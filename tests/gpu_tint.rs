@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::gpu::skipped;
+use common::skipped;
 use phalanx::gpu::shader::{Arithmetic, KERNELS};
 use serde_json::{Value, json};
 

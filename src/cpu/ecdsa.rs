@@ -1,7 +1,7 @@
 //! ECDSA over secp256k1, a block of items at a time: the checks that need no curve here, the rest in the lanes of
 //! [`crate::arithmetic`].
 
-use super::keccak256;
+use super::keccak256_of_keys;
 use crate::arithmetic::ecdsa::{self, Named, Recovery, Verification};
 use crate::arithmetic::group::AffinePoint;
 use crate::arithmetic::limbs::{add_256, from_be_bytes};
@@ -17,8 +17,7 @@ pub(crate) fn recover(
     items: impl Iterator<Item = Result<RecoverItem, Reason>>,
 ) -> Vec<Result<Signer, Reason>> {
     let answer = |recoveries: &[Recovery]| ecdsa::recover(platform, recoveries);
-    let keys = in_lanes(items, prepare_recovery, answer);
-    keys.into_iter().map(|key| key.map(signer)).collect()
+    signers(in_lanes(items, prepare_recovery, answer))
 }
 
 /// The checks that need no curve, and what the curve is then needed for.
@@ -86,9 +85,21 @@ fn scalars(signature: &SignatureBytes) -> Result<(Scalar, Scalar), Reason> {
     Ok((r, s))
 }
 
-fn signer(public_key: [u8; 64]) -> Signer {
-    let digest = keccak256(&public_key);
-    let mut address = [0; 20];
-    address.copy_from_slice(&digest[12..]);
-    Signer { public_key, address }
+/// The keys with their addresses, hashed together.
+fn signers(keys: Vec<Result<[u8; 64], Reason>>) -> Vec<Result<Signer, Reason>> {
+    let recovered: Vec<[u8; 64]> = keys.iter().filter_map(|key| key.ok()).collect();
+    let mut digests = vec![[0; 32]; recovered.len()];
+    keccak256_of_keys(&recovered, &mut digests);
+    let mut digests = digests.iter();
+    let mut address = || {
+        let [_, _, _, _, _, _, _, _, _, _, _, _, address @ ..] = digests.next()?;
+        Some(*address)
+    };
+    // As many digests as keys: a key without one would leave the batch short, which is noticed where verdicts are counted.
+    keys.into_iter()
+        .filter_map(|key| match key {
+            Ok(public_key) => address().map(|address| Ok(Signer { public_key, address })),
+            Err(reason) => Some(Err(reason)),
+        })
+        .collect()
 }

@@ -18,7 +18,9 @@ use rayon::slice::ParallelSliceMut;
 use crate::arithmetic::Platform;
 use crate::batch::{Batch, Columns, MessageBatch};
 use crate::error::Error;
-use crate::scheme::ecdsa::{RecoverBatch, RecoverItem, Signer, VerifyBatch, VerifyItem};
+use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
+#[cfg(feature = "gpu")]
+use crate::scheme::ecdsa::{RecoverItem, VerifyItem};
 use crate::scheme::hash::HashFunction;
 use crate::verdict::{Reason, Verdict};
 

@@ -5,7 +5,7 @@ use alloy_primitives::{Address, B256};
 
 use super::{Workload, WorkloadConfig, WorkloadError};
 use crate::chain::ethereum::{Block, SpecError};
-use crate::executor::{BlockAttributes, BuildError, Ledger, SequentialExecutor};
+use crate::executor::{BlockAttributes, BuildError, Executor, Ledger, SequentialExecutor};
 use crate::verifier::Verifier;
 
 /// Seconds between two blocks, and of the first.
@@ -68,6 +68,15 @@ impl WorkloadChain {
 
     /// The next block, `None` after the last.
     pub fn next_block(&mut self, verifier: &Verifier) -> Option<Result<Block, WorkloadChainError>> {
+        self.next_block_on(verifier, &SequentialExecutor)
+    }
+
+    /// The next block, executed by `executor`.
+    pub fn next_block_on(
+        &mut self,
+        verifier: &Verifier,
+        executor: &dyn Executor,
+    ) -> Option<Result<Block, WorkloadChainError>> {
         let next = verifier.cpu_backend().install(|| self.workload.next())?;
         self.senders = next.senders;
         let attributes = BlockAttributes {
@@ -77,7 +86,7 @@ impl WorkloadChain {
             parent_beacon_block_root: B256::ZERO,
             withdrawals: Vec::new(),
         };
-        let built = self.ledger.build(verifier, &SequentialExecutor, attributes, next.transactions);
+        let built = self.ledger.build(verifier, executor, attributes, next.transactions);
         Some(built.map_err(|error| WorkloadChainError::Block { number: next.number, error }))
     }
 }
