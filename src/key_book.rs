@@ -20,7 +20,7 @@ const MOST_USES: u8 = 3;
 
 /// Public keys by address, in bounded memory: about 100 bytes for each key of the capacity, taken as it fills.
 ///
-/// Every key is on the curve and every address is that of its key: they come from recovered signatures, or are computed here. A
+/// Every key is on the curve and every address is that of its key: both are made sure of here, wherever a key comes from. A
 /// key that was asked for again is not given up for one seen once, so a flood of new senders takes the place of other
 /// newcomers and no more. Looking up and learning look at eight entries, whatever was learned before; which eight
 /// depends on a secret drawn for each book. May be shared between threads.
@@ -93,8 +93,8 @@ impl KeyBook {
         Some(address)
     }
 
-    /// Adds a key that was recovered, or was proven to be one that would be.
-    pub(crate) fn learn(&self, signer: &Signer) {
+    /// Adds a key on the curve with its address.
+    fn learn(&self, signer: &Signer) {
         self.with_set(&signer.address, |set| {
             if set.iter().flatten().any(|entry| entry.signer.address == signer.address) {
                 return;

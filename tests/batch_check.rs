@@ -61,7 +61,7 @@ fn valid_items_with_right_hints_are_proven() {
         let hints = Hints { senders: &senders, source: &HintSource::new() };
         let (verdicts, report) = verifier.recover_hinted(&batch, hints).unwrap();
         assert_eq!(verdicts, verifier.recover(&batch).unwrap());
-        assert_eq!((report.proven, report.recovered), (count as usize, 0));
+        assert_eq!((report.proven, report.recovered), (usize::try_from(count).unwrap(), 0));
     }
 }
 

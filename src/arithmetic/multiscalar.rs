@@ -8,6 +8,11 @@
 //!
 //! Every exceptional case of the sums is told apart, so the result is right for any points, repeated or opposite ones too.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "there are fewer than 2^24 points and fewer buckets still, and digits have at most 14 bits and a sign"
+)]
+
 use super::Half;
 use super::affine_sums::{AffineSums, Rows, Segment};
 use super::field::FieldLanes;

@@ -117,7 +117,8 @@ pub(crate) fn recover_hinted<E>(
         recovered: rest.len(),
     };
     for signer in recovered.iter().filter_map(|verdict| verdict.valid()) {
-        book.learn(&signer);
+        // Not with the address it came with: a GPU may have answered, and the book vouches for what it holds.
+        book.add(&signer.public_key);
     }
     let mut recovered = recovered.into_iter();
     let verdicts: Vec<_> = signers
