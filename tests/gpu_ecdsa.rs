@@ -30,13 +30,12 @@ fn devices() -> &'static [(String, Ecdsa)] {
         for adapter in adapters() {
             for arithmetic in Arithmetic::ALL {
                 let place = format!("{} ({}), variant {arithmetic}", adapter.name(), adapter.driver());
-                match adapter.refusal(arithmetic) {
-                    Some(refusal) => eprintln!("skipped: {place}: {refusal}"),
-                    None => {
-                        let ecdsa = Ecdsa::on(&adapter, arithmetic);
-                        devices.push((place.clone(), ecdsa.unwrap_or_else(|error| panic!("{place}: {error}"))));
-                    }
+                if let Some(refusal) = adapter.refusal(arithmetic) {
+                    eprintln!("skipped: {place}: {refusal}");
+                    continue;
                 }
+                let ecdsa = Ecdsa::on(&adapter, arithmetic).unwrap_or_else(|error| panic!("{place}: {error}"));
+                devices.push((place, ecdsa));
             }
         }
         if devices.is_empty() {
