@@ -1,0 +1,25 @@
+//! Which backend answers how much of a batch.
+//!
+//! Every backend has a cost [`Line`] for each kind of [`Work`], measured once ([`Model`]) and then learned from every batch. A [`Policy`]
+//! compares what each set of backends would need for a batch, the batch being divided so that all of a set end at once
+//! ([`divide`]), and follows the soonest. Three things keep it from trusting a guess for too long or too little:
+//!
+//! - **Contention.** A GPU and the CPU that feeds it are not independent, and a software adapter competes for the very same cores. How much
+//!   longer work takes while others work too is measured and learned apart from what it takes alone.
+//! - **Hysteresis.** A plan is replaced at once by one that is a quarter better, and by one that is a twentieth better after a few
+//!   batches in a row.
+//! - **Probes.** A backend that got slow, late or failed gets no share; now and then it is handed a copy of a few items that the others
+//!   answer too, and when that goes well it has its share again. Nobody waits for a probe.
+
+mod backend;
+mod decision;
+mod line;
+mod model;
+mod policy;
+mod split;
+
+pub use decision::{Decision, Probe, Share, Why, Work};
+pub use line::Line;
+pub use model::Model;
+pub use policy::{CPU, MOST_BACKENDS, Outcome, Policy};
+pub use split::{Division, Offer, divide};
