@@ -115,7 +115,12 @@ impl MessageBatch {
 
     /// Appends a message of any length.
     pub fn push(&mut self, message: &[u8]) {
-        self.bytes.extend_from_slice(message);
+        self.push_with(|bytes| bytes.extend_from_slice(message));
+    }
+
+    /// Appends the message that `write` appends to the bytes it is given.
+    pub(crate) fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.bytes);
         self.ends.push(self.bytes.len());
     }
 
@@ -137,6 +142,16 @@ impl MessageBatch {
         let end = *self.ends.get(index)?;
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         Some(&self.bytes[start..end])
+    }
+
+    /// The messages from `index` on.
+    pub(crate) fn iter_from(&self, index: usize) -> impl Iterator<Item = &[u8]> {
+        (index..self.len()).filter_map(|index| self.get(index))
+    }
+
+    /// How many bytes a message has on average, rounded down; 0 where there is none.
+    pub(crate) fn mean_len(&self) -> usize {
+        self.bytes.len().checked_div(self.len()).unwrap_or_default()
     }
 }
 

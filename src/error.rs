@@ -12,6 +12,14 @@ pub enum Error {
         /// What the system answered.
         source: rayon::ThreadPoolBuildError,
     },
+    /// The backend that was asked for cannot be had.
+    #[error("backend {asked}: {problem}")]
+    Backend {
+        /// What was asked for.
+        asked: String,
+        /// Why it cannot be had, and what to do.
+        problem: String,
+    },
     /// The check itself panicked, which is a defect of this crate.
     #[error("the check panicked: {0}")]
     Panicked(String),

@@ -34,6 +34,7 @@
 
 pub mod batch;
 pub mod chain;
+mod choice;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod cpu;
@@ -55,7 +56,8 @@ mod verifier;
 #[cfg(feature = "executor")]
 pub mod workload;
 
+pub use choice::BackendChoice;
 pub use error::Error;
 pub use rules::Rules;
 pub use verdict::{Reason, Verdict};
-pub use verifier::Verifier;
+pub use verifier::{Verifier, VerifierConfig};

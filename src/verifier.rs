@@ -1,28 +1,132 @@
 //! The front door: takes a batch, has a backend check it, and hands back one verdict per item, in order.
 
 use crate::batch::MessageBatch;
+use crate::choice::BackendChoice;
+#[cfg(feature = "gpu")]
+use crate::choice::{Candidate, choose};
 use crate::cpu::CpuBackend;
 use crate::error::Error;
+#[cfg(feature = "gpu")]
+use crate::gpu::{Adapter, GpuBackend, GpuConfig, adapters, shader::Arithmetic};
 use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
 use crate::scheme::hash::HashFunction;
 use crate::verdict::Verdict;
 
+/// The smallest batch that goes to a GPU which nobody asked for: a CPU is done with fewer before a GPU has begun.
+#[cfg(feature = "gpu")]
+const LEAST_FOR_GPU: usize = 512;
+
+/// What checks, and with how much.
+#[derive(Clone, Debug, Default)]
+pub struct VerifierConfig {
+    /// The backend.
+    pub backend: BackendChoice,
+    /// Threads of a pool of its own, zero for one for each core; `None` for the rayon pool it is called from.
+    pub threads: Option<usize>,
+    /// Bytes of a GPU's memory in all: less of it makes smaller dispatches. `None` for a quarter of what the adapter gives one buffer,
+    /// at most a gibibyte.
+    pub gpu_memory: Option<u64>,
+    /// The variant of the GPU's kernels; `None` for the faster one, by timing.
+    #[cfg(feature = "gpu")]
+    pub arithmetic: Option<Arithmetic>,
+    /// Whether nothing is kept on disk: neither compiled pipelines nor which variant is faster.
+    pub without_cache: bool,
+}
+
 /// Checks batches. Cheap to share behind an [`Arc`](std::sync::Arc); every method may be called from any thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Verifier {
     cpu: CpuBackend,
+    #[cfg(feature = "gpu")]
+    gpu: Option<Gpu>,
+    backend: String,
+}
+
+/// The adapter that was chosen.
+#[cfg(feature = "gpu")]
+#[derive(Debug)]
+struct Gpu {
+    backend: GpuBackend,
+    is_explicit: bool,
+}
+
+impl Default for Verifier {
+    fn default() -> Self {
+        Self::cpu()
+    }
 }
 
 impl Verifier {
     /// A verifier on the rayon pool it is called from.
     #[must_use]
     pub fn cpu() -> Self {
-        Self::default()
+        Self::on_cpu(CpuBackend::default(), "asked for")
     }
 
     /// A verifier on a pool of its own; zero threads means one for each core.
     pub fn with_threads(threads: usize) -> Result<Self, Error> {
-        Ok(Self { cpu: CpuBackend::with_threads(threads)? })
+        Ok(Self::on_cpu(CpuBackend::with_threads(threads)?, "asked for"))
+    }
+
+    /// A verifier with the backend that was asked for.
+    ///
+    /// A GPU is opened and its kernels are compiled in the background. Meanwhile the CPU checks under [`BackendChoice::Auto`]; whoever
+    /// asked for a GPU waits for it with the first batch. A GPU that fails later is replaced by the CPU, which is logged.
+    ///
+    /// An error if what was asked for is not there or could never serve.
+    pub fn new(config: &VerifierConfig) -> Result<Self, Error> {
+        let cpu = config.threads.map_or_else(|| Ok(CpuBackend::default()), CpuBackend::with_threads)?;
+        if config.backend.is_cpu() {
+            return Ok(Self::on_cpu(cpu, "asked for"));
+        }
+        Self::choose(config, cpu)
+    }
+
+    #[cfg(feature = "gpu")]
+    fn choose(config: &VerifierConfig, cpu: CpuBackend) -> Result<Self, Error> {
+        let adapters = adapters();
+        let candidates: Vec<_> = adapters.iter().map(|adapter| candidate(adapter, config.arithmetic)).collect();
+        let chosen = choose(&config.backend, &candidates)?;
+        let Some(adapter) = chosen.adapter.and_then(|index| adapters.get(index)) else {
+            return Ok(Self::on_cpu(cpu, &chosen.reason));
+        };
+        let backend = format!("{}: {}", adapter.describe(), chosen.reason);
+        tracing::info!(%backend, "backend chosen");
+        let is_explicit = config.backend.is_explicit();
+        let gpu_config = GpuConfig {
+            memory: config.gpu_memory,
+            arithmetic: config.arithmetic,
+            is_cached: !config.without_cache,
+            is_explicit,
+        };
+        let gpu = Gpu { backend: GpuBackend::open(adapter, gpu_config), is_explicit };
+        Ok(Self { cpu, gpu: Some(gpu), backend })
+    }
+
+    /// Built without GPUs.
+    #[cfg(not(feature = "gpu"))]
+    fn choose(config: &VerifierConfig, cpu: CpuBackend) -> Result<Self, Error> {
+        if config.backend.is_explicit() {
+            let problem = "built without the feature `gpu`; `cpu` and `auto` do without".to_owned();
+            return Err(Error::Backend { asked: config.backend.to_string(), problem });
+        }
+        Ok(Self::on_cpu(cpu, "built without the feature `gpu`"))
+    }
+
+    fn on_cpu(cpu: CpuBackend, reason: &str) -> Self {
+        tracing::debug!(reason, "the CPU checks");
+        Self {
+            cpu,
+            #[cfg(feature = "gpu")]
+            gpu: None,
+            backend: format!("cpu: {reason}"),
+        }
+    }
+
+    /// What was chosen to check, and why.
+    #[must_use]
+    pub fn backend(&self) -> &str {
+        &self.backend
     }
 
     /// The CPU backend, for work that goes beside the checks, such as decoding.
@@ -35,6 +139,12 @@ impl Verifier {
     ///
     /// Returns as many verdicts as the batch has items, in the batch's order.
     pub fn recover(&self, batch: &RecoverBatch) -> Result<Vec<Verdict<Signer>>, Error> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu_for(batch.len())
+            && let Some(verdicts) = gpu.recover(&self.cpu, batch)?
+        {
+            return counted("gpu", batch.len(), verdicts);
+        }
         counted("cpu", batch.len(), self.cpu.recover(batch))
     }
 
@@ -42,6 +152,12 @@ impl Verifier {
     ///
     /// Returns as many verdicts as the batch has items, in the batch's order.
     pub fn verify(&self, batch: &VerifyBatch) -> Result<Vec<Verdict<()>>, Error> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu_for(batch.len())
+            && let Some(verdicts) = gpu.verify(&self.cpu, batch)?
+        {
+            return counted("gpu", batch.len(), verdicts);
+        }
         counted("cpu", batch.len(), self.cpu.verify(batch))
     }
 
@@ -50,6 +166,33 @@ impl Verifier {
     /// Returns as many 32-byte digests as the batch has messages, in the batch's order.
     pub fn hash(&self, function: HashFunction, messages: &MessageBatch) -> Result<Vec<[u8; 32]>, Error> {
         counted("cpu", messages.len(), self.cpu.hash(function, messages))
+    }
+
+    /// The GPU, if a batch of so many signatures should go there.
+    #[cfg(feature = "gpu")]
+    fn gpu_for(&self, items: usize) -> Option<&GpuBackend> {
+        let gpu = self.gpu.as_ref()?;
+        (gpu.is_explicit || items >= LEAST_FOR_GPU).then_some(&gpu.backend)
+    }
+}
+
+#[cfg(feature = "gpu")]
+fn candidate(adapter: &Adapter, arithmetic: Option<Arithmetic>) -> Candidate {
+    use crate::gpu::AdapterKind;
+    let refusal = match arithmetic {
+        Some(arithmetic) => adapter.refusal(arithmetic),
+        None => adapter.refusals().first().cloned(),
+    };
+    Candidate {
+        name: adapter.name().to_owned(),
+        rank: match adapter.kind() {
+            AdapterKind::Discrete => 0,
+            AdapterKind::Integrated => 1,
+            AdapterKind::Virtual => 2,
+            AdapterKind::Other | AdapterKind::Software => 3,
+        },
+        is_software: adapter.is_software(),
+        refused: refusal.map(|refusal| refusal.to_string()),
     }
 }
 

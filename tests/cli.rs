@@ -282,11 +282,11 @@ fn another_fork_finds_the_four_high_s() {
 
 #[test]
 fn devices_lists_the_processor() {
-    let report = valid_report(&run(["devices", "--json"]));
+    let report = valid_report(&run(["devices", "--list", "--json"]));
     let devices = report["devices"].as_array().unwrap();
     assert_eq!((&devices[0]["index"], &devices[0]["backend"]), (&json!(0), &json!("cpu")));
     assert!(devices[0]["threads"].as_u64().unwrap() > 0);
-    let ran = run(["devices"]);
+    let ran = run(["devices", "--list"]);
     assert_eq!((ran.status, &*ran.stderr), (Some(0), ""));
     assert!(ran.stdout.starts_with("index"), "{}", ran.stdout);
     assert!(ran.stdout.contains(devices[0]["name"].as_str().unwrap()), "{}", ran.stdout);

@@ -8,6 +8,9 @@ use crate::report::table;
 
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct DevicesArgs {
+    /// Only list them: time no GPU and have none answer for itself, which takes seconds
+    #[arg(long)]
+    list: bool,
     /// Print the list as JSON
     #[arg(long)]
     json: bool,
@@ -17,7 +20,7 @@ pub(super) fn devices(args: DevicesArgs) -> Status {
     let threads = rayon::current_num_threads();
     let features = cpu_features();
     let model = cpu_model().unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-    let gpus = gpus();
+    let gpus = gpus(args.list);
     if args.json {
         let cpu = json!({
             "index": 0, "backend": "cpu", "name": model, "threads": threads, "features": features, "serves": true,
@@ -27,13 +30,12 @@ pub(super) fn devices(args: DevicesArgs) -> Status {
     } else {
         let threads = format!("{threads} threads");
         let cpu = ["0".to_owned(), "cpu".to_owned(), model, threads, features.join(" ")];
-        let (rows, notes): (Vec<_>, Vec<_>) = gpus.into_iter().map(|gpu| (gpu.row, gpu.note)).unzip();
+        let (rows, notes): (Vec<_>, Vec<_>) = gpus.into_iter().map(|gpu| (gpu.row, gpu.notes)).unzip();
         print(&table(["index", "backend", "name", "kind", "features"], std::iter::once(cpu).chain(rows)));
-        print("");
-        for note in notes {
-            print(&note);
+        for notes in notes {
+            print("");
+            notes.iter().for_each(|note| print(note));
         }
-        print("GPUs are listed only: this version checks on the CPU.");
     }
     Status::Valid
 }
@@ -41,27 +43,49 @@ pub(super) fn devices(args: DevicesArgs) -> Status {
 /// A GPU adapter, as it is listed.
 struct Gpu {
     row: [String; 5],
-    /// Its driver, and what speaks against it.
-    note: String,
+    /// Its driver, its limits, what it showed and what speaks against it, a line each.
+    notes: Vec<String>,
     json: Value,
 }
 
 /// Every adapter behind the CPU, in the drivers' order.
 #[cfg(feature = "gpu")]
-fn gpus() -> Vec<Gpu> {
-    (1..).zip(crate::gpu::adapters()).map(|(index, adapter)| gpu(index, &adapter)).collect()
+fn gpus(list: bool) -> Vec<Gpu> {
+    (1..).zip(crate::gpu::adapters()).map(|(index, adapter)| gpu(index, &adapter, list)).collect()
 }
 
 /// Built without GPUs.
 #[cfg(not(feature = "gpu"))]
-fn gpus() -> Vec<Gpu> {
+fn gpus(_: bool) -> Vec<Gpu> {
     Vec::new()
 }
 
 #[cfg(feature = "gpu")]
-fn gpu(index: usize, adapter: &crate::gpu::Adapter) -> Gpu {
+fn gpu(index: usize, adapter: &crate::gpu::Adapter, list: bool) -> Gpu {
     let refusals: Vec<_> = adapter.refusals().iter().map(ToString::to_string).collect();
     let variants: Vec<_> = adapter.variants().map(crate::gpu::shader::Arithmetic::name).collect();
+    let tested = (!list && refusals.is_empty()).then(|| adapter.self_test());
+    let mut notes = vec![
+        format!("{index}: {}, {}; variants {}", adapter.vendor(), adapter.driver(), variants.join(" ")),
+        format!(
+            "   limits: {} bytes a binding, {} a buffer, {} lanes a workgroup, {} workgroups; {} bytes used by default",
+            adapter.binding_bytes(),
+            adapter.buffer_bytes(),
+            adapter.workgroup_lanes(),
+            adapter.workgroups(),
+            adapter.default_memory()
+        ),
+    ];
+    notes.extend(tested.iter().flat_map(test_lines).map(|line| format!("   {line}")));
+    if adapter.is_software() {
+        notes.push("   a software adapter: used by name or index, never by auto".to_owned());
+    }
+    if !refusals.is_empty() {
+        notes.push(format!("   refused: {}", refusals.join(", ")));
+    }
+    let serves = tested.as_ref().is_some_and(|test| {
+        !test.programs.is_empty() && test.programs.iter().all(|(_, admitted)| admitted.is_ok())
+    });
     let json = json!({
         "index": index,
         "backend": adapter.backend(),
@@ -71,18 +95,18 @@ fn gpu(index: usize, adapter: &crate::gpu::Adapter) -> Gpu {
         "kind": adapter.kind().to_string(),
         "features": adapter.features(),
         "variants": variants,
-        "limits": { "binding_bytes": adapter.binding_bytes(), "workgroup_lanes": adapter.workgroup_lanes() },
+        "limits": {
+            "binding_bytes": adapter.binding_bytes(),
+            "buffer_bytes": adapter.buffer_bytes(),
+            "workgroup_lanes": adapter.workgroup_lanes(),
+            "workgroups": adapter.workgroups(),
+        },
+        "default_memory_bytes": adapter.default_memory(),
+        "self_test": tested.as_ref().map(test_json),
         "refusals": refusals,
         "auto": adapter.is_for_auto(),
-        "serves": false,
+        "serves": serves,
     });
-    let mut note = format!("{index}: {}, {}; variants {}", adapter.vendor(), adapter.driver(), variants.join(" "));
-    if adapter.is_software() {
-        note.push_str("; a software adapter, never chosen by auto");
-    }
-    if !refusals.is_empty() {
-        note.push_str(&format!("; would be refused: {}", refusals.join(", ")));
-    }
     let row = [
         index.to_string(),
         adapter.backend().to_owned(),
@@ -90,7 +114,46 @@ fn gpu(index: usize, adapter: &crate::gpu::Adapter) -> Gpu {
         adapter.kind().to_string(),
         adapter.features().join(" "),
     ];
-    Gpu { row, note, json }
+    Gpu { row, notes, json }
+}
+
+/// What a self-test showed, a line for the variant and one for each program.
+#[cfg(feature = "gpu")]
+fn test_lines(test: &crate::gpu::SelfTest) -> Vec<String> {
+    let tuning = match &test.tuning {
+        Err(error) => format!("no variant: {error}"),
+        Ok(tuning) => {
+            let time = |(variant, time): &(_, f64)| format!("{variant} {time:.2} ns a field multiplication");
+            let times: Vec<_> = tuning.nanoseconds.iter().map(time).collect();
+            let why = if times.is_empty() { "the only one".to_owned() } else { times.join(", ") };
+            format!("variant {} ({why})", tuning.variant)
+        }
+    };
+    let program = |(name, admitted): &(&str, Result<(), crate::gpu::Fault>)| match admitted {
+        Ok(()) => format!("{name}: every known answer is right; it may serve"),
+        Err(fault) => format!("{name}: may not serve: {fault}"),
+    };
+    std::iter::once(tuning).chain(test.programs.iter().map(program)).collect()
+}
+
+#[cfg(feature = "gpu")]
+fn test_json(test: &crate::gpu::SelfTest) -> Value {
+    let program = |(name, admitted): &(&str, Result<(), crate::gpu::Fault>)| {
+        let problem = admitted.as_ref().err().map(ToString::to_string);
+        json!({ "name": name, "admitted": admitted.is_ok(), "problem": problem })
+    };
+    let (variant, times, problem) = match &test.tuning {
+        Ok(tuning) => (Some(tuning.variant.name()), tuning.nanoseconds.clone(), None),
+        Err(error) => (None, Vec::new(), Some(error.to_string())),
+    };
+    let times: serde_json::Map<_, _> =
+        times.into_iter().map(|(variant, time)| (variant.name().to_owned(), json!(time))).collect();
+    json!({
+        "variant": variant,
+        "field_multiplication_nanoseconds": times,
+        "problem": problem,
+        "programs": test.programs.iter().map(program).collect::<Vec<_>>(),
+    })
 }
 
 /// The processor's name, where the system tells it.

@@ -63,6 +63,7 @@ pub(super) fn run(files: &Files<'_>, verifier: &Verifier) -> Result<(RunReport, 
         input: format!("{}: {id}, {} transactions", path.display(), count(transactions as u64)),
         threads: verifier.cpu_backend().threads(),
         executor: SequentialExecutor.name(),
+        backend: verifier.backend().to_owned(),
         ..RunSummary::default()
     };
     let problems = match verdict.map_err(|error| at(path, error))? {

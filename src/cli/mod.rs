@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::verifier::Verifier;
+use crate::choice::BackendChoice;
+use crate::verifier::{Verifier, VerifierConfig};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -50,18 +51,51 @@ struct Common {
     /// Threads to check on; by default one for each core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// What checks signatures: auto, cpu, gpu, or a GPU by its index or a part of its name, as `phalanx devices` lists them
+    #[arg(long, value_name = "BACKEND", default_value = "auto")]
+    backend: BackendChoice,
+    /// The most memory of a GPU to use, as 512M or 1G; by default a quarter of what it gives one buffer, at most 1G. Less is slower
+    #[arg(long, value_name = "BYTES", value_parser = gpu_memory)]
+    gpu_memory: Option<u64>,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
 }
 
+impl Default for Common {
+    fn default() -> Self {
+        Self { threads: None, backend: BackendChoice::Auto, gpu_memory: None, json: false }
+    }
+}
+
 impl Common {
     fn verifier(&self) -> Result<Verifier, Failure> {
-        match self.threads {
-            None => Ok(Verifier::cpu()),
-            Some(threads) => Verifier::with_threads(threads.into()).map_err(Failure::not_checked),
-        }
+        let config = VerifierConfig {
+            backend: self.backend.clone(),
+            threads: self.threads.map(usize::from),
+            gpu_memory: self.gpu_memory,
+            ..VerifierConfig::default()
+        };
+        Verifier::new(&config).map_err(Failure::not_checked)
     }
+}
+
+/// The least that a GPU can make use of.
+const LEAST_GPU_MEMORY: u64 = 16 << 20;
+
+/// A number of bytes, with K, M or G for powers of 1,024.
+fn gpu_memory(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(['K', 'M', 'G', 'k', 'm', 'g']);
+    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return Err("one of K, M and G may follow the number".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "not a number of bytes, such as 512M".to_owned())?;
+    let bytes = number.checked_mul(1 << shift).ok_or("more than there can be")?;
+    if bytes < LEAST_GPU_MEMORY { Err("at least 16M are needed".to_owned()) } else { Ok(bytes) }
 }
 
 /// What a subcommand ends with that was carried out.
@@ -165,4 +199,19 @@ fn progress_bar(length: Option<u64>, what: &str) -> indicatif::ProgressBar {
     }
     bar.set_message(what.to_owned());
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::gpu_memory;
+
+    #[test]
+    fn memory_is_given_in_bytes_or_their_powers() {
+        for (text, bytes) in [("16777216", 16 << 20), ("16M", 16 << 20), ("512m", 512 << 20), ("1G", 1 << 30)] {
+            assert_eq!(gpu_memory(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "M", "1", "15M", "1T", "-1G", "1GM", "1.5G", "99999999999G", "٣G"] {
+            assert!(gpu_memory(text).is_err(), "{text}");
+        }
+    }
 }

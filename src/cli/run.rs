@@ -58,7 +58,7 @@ impl Default for RunArgs {
             code: None,
             block_hashes: None,
             workload: WorkloadArgs::default(),
-            common: Common { threads: None, json: false },
+            common: Common::default(),
         }
     }
 }
@@ -170,6 +170,7 @@ fn import_report(
         elapsed: imported.elapsed,
         threads: verifier.cpu_backend().threads(),
         executor: SequentialExecutor.name(),
+        backend: verifier.backend().to_owned(),
         notes: Vec::new(),
     };
     (RunReport { summary, stages: imported.stages, errors }, status)

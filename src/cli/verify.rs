@@ -130,7 +130,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Status, Failure> {
     }
     bar.finish_and_clear();
     let stopped = sources.len() - done;
-    print(&if args.common.json { to_json(&reports, left_out, stopped) } else { to_text(&reports, left_out) });
+    print(&if args.common.json { to_json(&reports, left_out, stopped, verifier.backend()) } else { to_text(&reports, left_out, verifier.backend()) });
     if stopped > 0 {
         error_line(&format!("stopped before {stopped} of {} files", sources.len()));
         return Ok(Status::NotChecked);
@@ -268,7 +268,7 @@ fn verify_bitcoin(verifier: &Verifier, source: &Source, bytes: &[u8], report: &m
     Ok(())
 }
 
-fn to_text(reports: &[FileReport], left_out: usize) -> String {
+fn to_text(reports: &[FileReport], left_out: usize, backend: &str) -> String {
     let row = |report: &FileReport| {
         [
             report.source.clone(),
@@ -288,7 +288,7 @@ fn to_text(reports: &[FileReport], left_out: usize) -> String {
     #[allow(clippy::cast_precision_loss, reason = "a rate is read with three digits")]
     let per_second = signatures as f64 / time.as_secs_f64().max(f64::MIN_POSITIVE);
     text += &format!(
-        "\n\n{} blocks, {} of them invalid; {} transactions; {} signatures, {} a second",
+        "\n\n{} blocks, {} of them invalid; {} transactions; {} signatures, {} a second; backend {backend}",
         count(total(|report| report.blocks)),
         count(total(|report| report.invalid_blocks)),
         count(total(|report| report.transactions)),
@@ -301,7 +301,7 @@ fn to_text(reports: &[FileReport], left_out: usize) -> String {
     text
 }
 
-fn to_json(reports: &[FileReport], left_out: usize, stopped_before: usize) -> String {
+fn to_json(reports: &[FileReport], left_out: usize, stopped_before: usize, backend: &str) -> String {
     let files: Vec<_> = reports
         .iter()
         .map(|report| {
@@ -320,5 +320,7 @@ fn to_json(reports: &[FileReport], left_out: usize, stopped_before: usize) -> St
             })
         })
         .collect();
-    format!("{:#}", json!({ "files": files, "left_out": left_out, "stopped_before": stopped_before }))
+    let report =
+        json!({ "files": files, "left_out": left_out, "stopped_before": stopped_before, "backend": backend });
+    format!("{report:#}")
 }

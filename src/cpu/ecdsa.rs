@@ -16,7 +16,7 @@ use crate::verdict::Reason;
 
 /// Recovers the signer: Q = r^-1 (s R - z G), with R found from its x coordinate r (or r + n) and the parity of y
 /// (SEC 1, 4.1.6).
-pub(super) fn recover(item: &RecoverItem) -> Result<Signer, Reason> {
+pub(crate) fn recover(item: &RecoverItem) -> Result<Signer, Reason> {
     item.check()?;
     let (r, s) = scalars(&item.signature)?;
     let x = if item.recovery_id & 2 == 0 { item.signature.r } else { plus_order(item.signature.r) };
@@ -42,7 +42,7 @@ pub(super) fn recover(item: &RecoverItem) -> Result<Signer, Reason> {
 }
 
 /// Verifies: x(z s^-1 G + r s^-1 Q) is r modulo n (SEC 1, 4.1.4).
-pub(super) fn verify(item: &VerifyItem) -> Result<(), Reason> {
+pub(crate) fn verify(item: &VerifyItem) -> Result<(), Reason> {
     item.check()?;
     let key = decode_key(&item.key)?;
     let (r, s) = scalars(&item.signature)?;

@@ -2,10 +2,13 @@
 //!
 //! An answer depends on its item alone, so neither the number of threads nor the way a batch is cut can change it.
 
-mod ecdsa;
+pub(crate) mod ecdsa;
 mod hash;
 
+use std::ops::RangeInclusive;
+
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+use rayon::slice::ParallelSliceMut;
 
 use crate::batch::{Batch, Columns, MessageBatch};
 use crate::error::Error;
@@ -13,14 +16,17 @@ use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
 use crate::scheme::hash::HashFunction;
 use crate::verdict::{Reason, Verdict};
 
-pub use hash::{keccak256, sha256, sha256d};
+pub use hash::{KeccakLanes, Sha256Lanes, hash_each, keccak256, keccak256_of_keys, sha256, sha256d};
 
 /// Items a thread takes at a time: about a millisecond of recoveries, so that threads seldom ask for more and
 /// none is left waiting for long at the end.
 const ITEMS_PER_TASK: usize = 16;
 
-/// Messages a thread takes at a time when hashing.
-const HASHES_PER_TASK: usize = 256;
+/// Messages a thread takes at a time when hashing: enough to fill every lane with messages of like length.
+const HASHES_PER_TASK: RangeInclusive<usize> = 16..=256;
+
+/// Where messages are long, a thread takes no more of them than have about so many bytes: a tenth of a millisecond.
+const TASK_BYTES: usize = 1 << 16;
 
 /// The rayon backend. By default it works on the pool it is called from, rayon's global one unless the caller installed
 /// another; with [`CpuBackend::with_threads`] on a pool of its own.
@@ -69,14 +75,15 @@ impl CpuBackend {
     /// Hashes every message, in order.
     #[must_use]
     pub fn hash(&self, function: HashFunction, messages: &MessageBatch) -> Vec<[u8; 32]> {
-        let hash = hash::function(function);
+        let mut digests = vec![[0; 32]; messages.len()];
+        let each = (TASK_BYTES / messages.mean_len().max(1)).clamp(*HASHES_PER_TASK.start(), *HASHES_PER_TASK.end());
         self.install(|| {
-            (0..messages.len())
-                .into_par_iter()
-                .with_min_len(HASHES_PER_TASK)
-                .map(|index| hash(messages.get(index).unwrap_or_default()))
-                .collect()
-        })
+            digests.par_chunks_mut(each).enumerate().for_each(|(chunk, digests)| {
+                let messages: Vec<_> = messages.iter_from(chunk * each).take(digests.len()).collect();
+                hash::hash_each(function, &messages, digests);
+            });
+        });
+        digests
     }
 
     fn check_each<C: Columns, T: Send>(

@@ -18,6 +18,7 @@ pub struct Adapter {
     backend: &'static str,
     kind: AdapterKind,
     vendor: u32,
+    device: u32,
     features: Vec<&'static str>,
     refusals: Vec<Refusal>,
     pub(super) inner: wgpu::Adapter,
@@ -83,6 +84,7 @@ impl Adapter {
             backend: about.backend.to_str(),
             kind: about.device_type.into(),
             vendor: about.vendor,
+            device: about.device,
             features: features(&inner),
             refusals: refusals(&inner),
             inner,
@@ -129,6 +131,22 @@ impl Adapter {
         }
     }
 
+    /// Its name, driver and interface, for people.
+    pub(crate) fn describe(&self) -> String {
+        format!("{}, {} ({})", self.name, self.driver, self.backend)
+    }
+
+    /// All that tells its driver's code from another's.
+    pub(super) fn identity(&self) -> String {
+        let Self { name, driver, backend, vendor, device, .. } = self;
+        format!("{name}\n{driver}\n{backend}\n{vendor:#x}:{device:#x}")
+    }
+
+    /// The same adapter as the drivers list it now.
+    pub(super) fn again(&self) -> Option<Self> {
+        adapters().into_iter().find(|adapter| adapter.identity() == self.identity())
+    }
+
     /// The features that kernels can make use of.
     #[must_use]
     pub fn features(&self) -> &[&'static str] {
@@ -139,6 +157,24 @@ impl Adapter {
     #[must_use]
     pub fn binding_bytes(&self) -> u64 {
         self.inner.limits().max_storage_buffer_binding_size
+    }
+
+    /// Workgroups that a dispatch can have.
+    #[must_use]
+    pub fn workgroups(&self) -> u32 {
+        self.inner.limits().max_compute_workgroups_per_dimension
+    }
+
+    /// Bytes that one buffer can have.
+    #[must_use]
+    pub fn buffer_bytes(&self) -> u64 {
+        self.inner.limits().max_buffer_size
+    }
+
+    /// Bytes of buffers that are used where no setting says otherwise: a quarter of what one may have, at most a gibibyte.
+    #[must_use]
+    pub fn default_memory(&self) -> u64 {
+        (self.buffer_bytes() / 4).min(1 << 30)
     }
 
     /// Lanes that a workgroup can have.

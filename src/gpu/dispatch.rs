@@ -2,11 +2,13 @@
 //! not made to be fast.
 
 use std::borrow::Cow;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use super::device::Adapter;
+use super::ecdsa::StepTime;
 use super::error::GpuError;
+use super::program::{self, HEADER_WORDS, Program, Step};
 use super::shader::{Arithmetic, Kernel, WORKGROUP_SIZE};
 
 /// Longest wait for a dispatch. Software drivers on a busy machine take seconds for what is tried here.
@@ -25,9 +27,107 @@ pub(super) struct Session {
 pub(super) struct Pipeline {
     pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
+    bindings: Vec<u32>,
 }
 
+/// A program's kernels, compiled, and its table on the device.
+#[derive(Debug)]
+pub(super) struct Stages {
+    steps: Vec<(Step, Pipeline)>,
+    table: wgpu::Buffer,
+    /// Buffers of the last size asked for, which allocating anew would dominate a timing.
+    buffers: Mutex<Option<(usize, [wgpu::Buffer; 3], wgpu::Buffer)>>,
+}
+
+/// What a dispatch is sealed with.
+const NONCE: u32 = 0x5ea1_ed00;
+
 impl Session {
+    /// Compiles a program's kernels.
+    pub(super) fn stages<P: Program>(&self, program: &P) -> Result<Stages, GpuError> {
+        let steps = program.steps().iter().map(|step| Ok((*step, self.pipeline(step.kernel)?)));
+        let steps = steps.collect::<Result<_, GpuError>>()?;
+        let table = self.scoped("uploading a table", || {
+            let table = self.buffer(
+                byte_count(program.table().len().max(4)),
+                wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
+            );
+            self.queue.write_buffer(&table, 0, bytemuck::cast_slice(program.table()));
+            table
+        })?;
+        Ok(Stages { steps, table, buffers: Mutex::new(None) })
+    }
+
+    /// The answers to `items`, and the time of each step.
+    pub(super) fn answer<'a, P: Program>(
+        &self,
+        program: &P,
+        stages: &Stages,
+        items: &[P::Item<'a>],
+    ) -> Result<(Vec<P::Answer>, Vec<StepTime>), GpuError> {
+        let lanes = items.len();
+        if lanes == 0 {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        self.groups(lanes)?;
+        let stride = program::stride(lanes);
+        let mut input = vec![0; HEADER_WORDS + items.iter().map(|item| program.input_words(item)).sum::<usize>()];
+        let (header, words) = input.split_at_mut(HEADER_WORDS);
+        header[0] = u32::try_from(lanes).unwrap_or(u32::MAX);
+        header[1] = NONCE;
+        program.pack(items, words);
+        let output_bytes = byte_count(stride * P::OUTPUT_WORDS);
+        let sizes = [byte_count(input.len()), output_bytes, byte_count(stride * P::SCRATCH_WORDS)];
+        let mut kept = stages.buffers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (buffers, readback) = match kept.take() {
+            Some((size, buffers, readback)) if size == lanes => (buffers, readback),
+            _ => self.scoped("allocating buffers", || {
+                use wgpu::BufferUsages as Usages;
+                let usage = Usages::STORAGE | Usages::COPY_DST | Usages::COPY_SRC;
+                let readback = self.buffer(output_bytes, Usages::MAP_READ | Usages::COPY_DST);
+                (sizes.map(|size| self.buffer(size, usage)), readback)
+            })?,
+        };
+        self.queue.write_buffer(&buffers[0], 0, bytemuck::cast_slice(&input));
+        let mut clear = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        clear.clear_buffer(&buffers[1], 0, None);
+        self.queue.submit([clear.finish()]);
+        self.wait()?;
+        let mut times = Vec::new();
+        for (step, pipeline) in &stages.steps {
+            let started = Instant::now();
+            let bound: Vec<_> = pipeline
+                .bindings
+                .iter()
+                .map(|binding| wgpu::BindGroupEntry {
+                    binding: *binding,
+                    resource: buffers.get(*binding as usize).unwrap_or(&stages.table).as_entire_binding(),
+                })
+                .collect();
+            let invocations = lanes.div_ceil(step.lanes_per_invocation as usize);
+            self.dispatch(pipeline, &bound, self.groups(invocations)?)?;
+            self.wait()?;
+            times.push(StepTime { kernel: step.kernel.name, took: started.elapsed() });
+        }
+        let output = self.read(&buffers[1], &readback, output_bytes)?;
+        readback.unmap();
+        *kept = Some((lanes, buffers, readback));
+        let sealed = |lane: usize| {
+            let mut words = output.iter().skip(lane).step_by(stride).copied();
+            let own: Vec<_> = words.by_ref().take(P::OUTPUT_WORDS - 1).collect();
+            words.next() == Some(program::seal(NONCE, u32::try_from(lane).unwrap_or(u32::MAX), own))
+        };
+        let garbled = |lane: usize| GpuError::Driver {
+            doing: P::NAME.to_owned(),
+            problem: format!("lane {lane} was answered by no kernel"),
+        };
+        if let Some(lane) = (0..lanes).find(|lane| !sealed(*lane)) {
+            return Err(garbled(lane));
+        }
+        let answers = program.unpack(items, &output).map_err(|error| garbled(error.lane))?;
+        Ok((answers, times))
+    }
+
     pub(super) fn open(adapter: &Adapter, arithmetic: Arithmetic) -> Result<Self, GpuError> {
         if let Some(refusal) = adapter.refusal(arithmetic) {
             return Err(GpuError::Refused { adapter: adapter.name().to_owned(), refusal });
@@ -63,10 +163,15 @@ impl Session {
                 bind_group_layouts: &[Some(&layout)],
                 immediate_size: 0,
             });
-            let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            let descriptor = wgpu::ShaderModuleDescriptor {
                 label: Some(kernel.name),
                 source: wgpu::ShaderSource::Naga(Cow::Owned(shader.module)),
-            });
+            };
+            let checks =
+                wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
+            #[allow(unsafe_code, reason = "loop bounds of 64 bits cost a multiple of what kernels take")]
+            // SAFETY: every loop of the kernels has a constant bound.
+            let module = unsafe { self.device.create_shader_module_trusted(descriptor, checks) };
             let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(kernel.name),
                 layout: Some(&pipeline_layout),
@@ -75,7 +180,7 @@ impl Session {
                 compilation_options: wgpu::PipelineCompilationOptions::default(),
                 cache: None,
             });
-            Pipeline { pipeline, layout }
+            Pipeline { pipeline, layout, bindings: entries.iter().map(|entry| entry.binding).collect() }
         })
     }
 
@@ -107,15 +212,22 @@ impl Session {
         self.queue.submit([]);
         self.wait()?;
         let started = Instant::now();
+        let bound: Vec<_> = (0..)
+            .zip(buffers.iter().chain([&output]))
+            .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
+            .collect();
+        self.dispatch(pipeline, &bound, groups)?;
+        self.wait()?;
+        let took = started.elapsed();
+        Ok((self.read(&output, &readback, output_bytes)?, took))
+    }
+
+    fn dispatch(&self, pipeline: &Pipeline, bound: &[wgpu::BindGroupEntry<'_>], groups: u32) -> Result<(), GpuError> {
         self.scoped("dispatching", || {
-            let bound: Vec<_> = (0..)
-                .zip(buffers.iter().chain([&output]))
-                .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
-                .collect();
             let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: None,
                 layout: &pipeline.layout,
-                entries: &bound,
+                entries: bound,
             });
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -124,10 +236,7 @@ impl Session {
             pass.dispatch_workgroups(groups, 1, 1);
             drop(pass);
             self.queue.submit([encoder.finish()]);
-        })?;
-        self.wait()?;
-        let took = started.elapsed();
-        Ok((self.read(&output, &readback, output_bytes)?, took))
+        })
     }
 
     fn groups(&self, lanes: usize) -> Result<u32, GpuError> {

@@ -111,6 +111,15 @@ impl Field {
     }
 }
 
+impl ChainTime {
+    /// Nanoseconds that one operation takes, all lanes at work.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 operations")]
+    pub fn nanoseconds(&self) -> f64 {
+        self.took.as_secs_f64() * 1e9 / (self.lanes as f64 * f64::from(self.operations))
+    }
+}
+
 impl FieldKernel<'_> {
     /// One result for each pair of operands, in order.
     pub fn apply(&self, a: &[[u32; WORDS]], b: &[[u32; WORDS]]) -> Result<Vec<[u32; WORDS]>, GpuError> {

@@ -7,13 +7,25 @@
 //! bindings. [`shader`] links them for each [`Arithmetic`](shader::Arithmetic), with constants and limb arithmetic that are
 //! defined in Rust.
 
+mod backend;
+mod cache;
 mod device;
 mod dispatch;
+mod driver;
+mod ecdsa;
 mod error;
 mod field;
 mod program;
+mod selftest;
 pub mod shader;
+mod station;
+mod tune;
+mod worker;
 
+pub(crate) use backend::{GpuBackend, GpuConfig};
 pub use device::{Adapter, AdapterKind, Refusal, adapters};
-pub use error::GpuError;
+pub use ecdsa::{Ecdsa, StepTime};
+pub use error::{Fault, GpuError};
 pub use field::{Chain, ChainTime, Field, FieldKernel, Operation};
+pub use selftest::SelfTest;
+pub use tune::Tuning;

@@ -2,13 +2,17 @@
 //!
 //! | binding | buffer | access | layout |
 //! |---|---|---|---|
-//! | 0 | input | read | [`HEADER_WORDS`] words, the first of them the number of lanes; then what [`Program::pack`] writes |
-//! | 1 | output | read and write | [`Program::OUTPUT_WORDS`] words a lane, word `w` of lane `i` at `w * stride + i` |
+//! | 0 | input | read | [`HEADER_WORDS`] words: the number of lanes, the dispatch's nonce, zeros; then what [`Program::pack`] writes |
+//! | 1 | output | read and write | [`Program::OUTPUT_WORDS`] words a lane, word `w` of lane `i` at `w * stride + i`; the last is the seal |
 //! | 2 | scratch | read and write | [`Program::SCRATCH_WORDS`] words a lane, laid out likewise |
 //! | 3 | table | read | [`Program::table`], the same for every dispatch |
 //!
 //! The stride is the number of lanes rounded up to whole workgroups. A kernel binds only those of the four that it names; a lane
-//! at or past the number of lanes writes nothing. Output is zeroed before the first step, so that zero says that nothing was written.
+//! at or past the number of lanes writes nothing. Output is zeroed before the first step, so that zero says that nothing was written;
+//! scratch is left as it was. Buffers may be larger than a dispatch needs.
+//!
+//! The last step seals every lane (`shaders/lib/seal.wgsl`): a flipped bit, swapped lanes and the output of an earlier dispatch are
+//! told from an answer before [`Program::unpack`] sees them.
 
 use std::fmt;
 
@@ -36,13 +40,13 @@ pub(super) struct Garbled {
 /// Answers one kind of item on a device.
 pub(super) trait Program: fmt::Debug + Send + Sync + 'static {
     /// What is answered: a row of a batch, or a message.
-    type Item<'a>: Copy + Send + Sync;
+    type Item<'a>: Copy + fmt::Debug + Send + Sync;
     /// The answer to one item.
-    type Answer: Clone + PartialEq + fmt::Debug + Send;
+    type Answer: Clone + PartialEq + fmt::Debug + Send + Sync;
 
     /// The name it is known by in logs, in metrics and in the list of devices.
     const NAME: &'static str;
-    /// Output words a lane.
+    /// Output words a lane, the seal among them.
     const OUTPUT_WORDS: usize;
     /// Scratch words a lane.
     const SCRATCH_WORDS: usize;
@@ -67,6 +71,9 @@ pub(super) trait Program: fmt::Debug + Send + Sync + 'static {
     /// kernels make the same checks again.
     fn settle(&self, item: &Self::Item<'_>) -> Option<Self::Answer>;
 
+    /// The same item, to stand beside items that live less long.
+    fn shorten<'a>(item: Self::Item<'static>) -> Self::Item<'a>;
+
     /// The answer by the CPU backend: what a fallback gives, and what the device's is compared with.
     fn answer_on_cpu(&self, item: &Self::Item<'_>) -> Self::Answer;
 
@@ -81,4 +88,13 @@ pub(super) trait Program: fmt::Debug + Send + Sync + 'static {
 /// Lanes rounded up to whole workgroups.
 pub(super) fn stride(lanes: usize) -> usize {
     lanes.next_multiple_of(WORKGROUP_SIZE as usize)
+}
+
+/// The seal that lane `lane` of a dispatch with this nonce has over `words`, as `shaders/lib/seal.wgsl` computes it.
+pub(super) fn seal(nonce: u32, lane: u32, words: impl IntoIterator<Item = u32>) -> u32 {
+    let add = |seal: u32, word: u32| {
+        let mixed = (seal ^ word).wrapping_mul(0x9e37_79b1);
+        mixed ^ (mixed >> 15)
+    };
+    words.into_iter().fold(add(nonce, lane), add)
 }

@@ -14,27 +14,30 @@ pub mod bitcoin;
 pub mod ethereum;
 pub mod rfc6962;
 
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelExtend, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
 /// Nodes a thread hashes at a time. A level of no more than this is hashed where it is: waking another thread
 /// costs more than the nodes do.
-const NODES_PER_TASK: usize = 256;
+const NODES_PER_TASK: usize = 512;
 
-/// The level above `level`: each pair joined by `node`, and what `odd` makes of the last node where it has no
-/// partner.
+/// The level above `level`: the parents of its pairs, which `nodes` writes, and what `odd` makes of the last node where it
+/// has no partner.
 fn parents(
     level: &[[u8; 32]],
-    node: impl Fn(&[u8; 32], &[u8; 32]) -> [u8; 32] + Sync,
+    nodes: impl Fn(&[[[u8; 32]; 2]], &mut [[u8; 32]]) + Sync,
     odd: impl FnOnce(&[u8; 32]) -> [u8; 32],
 ) -> Vec<[u8; 32]> {
     let (pairs, last) = level.as_chunks::<2>();
-    let mut parents = Vec::with_capacity(level.len().div_ceil(2));
+    let mut parents = vec![[0; 32]; pairs.len() + last.len()];
     if pairs.len() <= NODES_PER_TASK {
-        parents.extend(pairs.iter().map(|[left, right]| node(left, right)));
+        nodes(pairs, &mut parents[..pairs.len()]);
     } else {
-        let nodes = pairs.par_iter().with_min_len(NODES_PER_TASK);
-        parents.par_extend(nodes.map(|[left, right]| node(left, right)));
+        let parents = parents[..pairs.len()].par_chunks_mut(NODES_PER_TASK);
+        parents.zip(pairs.par_chunks(NODES_PER_TASK)).for_each(|(parents, pairs)| nodes(pairs, parents));
     }
-    parents.extend(last.first().map(odd));
+    if let Some((last, parent)) = last.first().zip(parents.get_mut(pairs.len())) {
+        *parent = odd(last);
+    }
     parents
 }

@@ -3,24 +3,37 @@
 //! Leaves and nodes are hashed under different prefixes, so that neither passes for the other, and a node without a
 //! partner moves up unchanged, so that a list and its root belong together.
 
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use sha2::{Digest, Sha256};
 
 use super::parents;
+use crate::batch::MessageBatch;
+use crate::cpu::{Sha256Lanes, hash_each};
+use crate::scheme::hash::HashFunction;
 
 /// Entries a thread hashes at a time.
 const ENTRIES_PER_TASK: usize = 256;
 
+/// Entries of more bytes are hashed where they are; others are copied behind their prefix, to be hashed in lanes.
+const LONG_ENTRY: usize = 4_096;
+
+/// What the hash of a leaf begins with.
+const LEAF_PREFIX: u8 = 0x00;
+
+/// What the hash of a node begins with.
+const NODE_PREFIX: u8 = 0x01;
+
 /// The hash of a leaf: SHA-256 of 0x00 and the entry.
 #[must_use]
 pub fn leaf_hash(entry: &[u8]) -> [u8; 32] {
-    Sha256::new_with_prefix([0x00]).chain_update(entry).finalize().into()
+    Sha256::new_with_prefix([LEAF_PREFIX]).chain_update(entry).finalize().into()
 }
 
 /// The hash of a node: SHA-256 of 0x01 and its two children.
 #[must_use]
 pub fn node_hash(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
-    Sha256::new_with_prefix([0x01]).chain_update(left).chain_update(right).finalize().into()
+    Sha256::new_with_prefix([NODE_PREFIX]).chain_update(left).chain_update(right).finalize().into()
 }
 
 /// The root of the tree without leaves: SHA-256 of nothing.
@@ -41,8 +54,10 @@ impl Tree {
     /// The tree over `entries`, in their order.
     #[must_use]
     pub fn of_entries<T: AsRef<[u8]> + Sync>(entries: &[T]) -> Self {
-        let hashes = entries.par_iter().with_min_len(ENTRIES_PER_TASK).map(|entry| leaf_hash(entry.as_ref()));
-        Self::of_leaf_hashes(hashes.collect())
+        let mut hashes = vec![[0; 32]; entries.len()];
+        let tasks = hashes.par_chunks_mut(ENTRIES_PER_TASK).zip(entries.par_chunks(ENTRIES_PER_TASK));
+        tasks.for_each(|(hashes, entries)| leaf_hashes_into(entries, hashes));
+        Self::of_leaf_hashes(hashes)
     }
 
     /// The tree over leaves whose hashes are known.
@@ -51,7 +66,7 @@ impl Tree {
         let mut levels = Vec::new();
         let mut level = leaf_hashes;
         while level.len() > 1 {
-            let above = parents(&level, node_hash, |last| *last);
+            let above = parents(&level, nodes_into, |last| *last);
             levels.push(std::mem::replace(&mut level, above));
         }
         levels.push(level);
@@ -141,6 +156,35 @@ pub fn verify_inclusion(
         return Err(ProofError::RootMismatch { computed });
     }
     Ok(())
+}
+
+/// The hash of each entry, at its index.
+fn leaf_hashes_into<T: AsRef<[u8]>>(entries: &[T], hashes: &mut [[u8; 32]]) {
+    let mut prefixed = MessageBatch::default();
+    let mut places = Vec::with_capacity(entries.len());
+    for (entry, hash) in entries.iter().zip(hashes) {
+        let entry = entry.as_ref();
+        if entry.len() > LONG_ENTRY {
+            *hash = leaf_hash(entry);
+        } else {
+            prefixed.push_with(|bytes| {
+                bytes.push(LEAF_PREFIX);
+                bytes.extend_from_slice(entry);
+            });
+            places.push(hash);
+        }
+    }
+    let messages: Vec<_> = prefixed.iter_from(0).collect();
+    let mut digests = vec![[0; 32]; messages.len()];
+    hash_each(HashFunction::Sha256, &messages, &mut digests);
+    for (place, digest) in places.into_iter().zip(digests) {
+        *place = digest;
+    }
+}
+
+/// The node over each pair, at its index.
+fn nodes_into(pairs: &[[[u8; 32]; 2]], nodes: &mut [[u8; 32]]) {
+    Sha256Lanes::detect().sha256_of_prefixed_pairs(NODE_PREFIX, pairs, nodes);
 }
 
 /// Checks that the tree with `second` leaves and `second_root` begins with the `first` leaves under `first_root`.
@@ -371,6 +415,15 @@ mod tests {
         let entries: Vec<_> = (0..1025_u64).map(u64::to_le_bytes).collect();
         assert_eq!(Tree::of_entries(&entries), Tree::of_leaf_hashes(leaf_hashes(1025)));
         assert_eq!(Tree::of_entries::<[u8; 8]>(&[]).root(), empty_root());
+    }
+
+    #[test]
+    fn entries_of_any_length_are_hashed_alike() {
+        let lengths = (0..200).chain(LONG_ENTRY - 2..LONG_ENTRY + 3).chain((0..200).rev());
+        let entries: Vec<_> = lengths.map(|length| vec![length.to_le_bytes()[0]; length]).collect();
+        let leaves: Vec<_> = entries.iter().map(|entry| leaf_hash(entry)).collect();
+        assert_eq!(leaves.len(), 405);
+        assert_eq!(Tree::of_entries(&entries), Tree::of_leaf_hashes(leaves));
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(crate) struct RunSummary {
     pub(crate) threads: usize,
     /// The executor's name.
     pub(crate) executor: &'static str,
+    /// What checked signatures, and why it was chosen.
+    pub(crate) backend: String,
     /// What could not be compared, and why.
     pub(crate) notes: Vec<String>,
 }
@@ -67,8 +69,8 @@ impl RunReport {
             rate(self.gas_per_second() / 1e6),
         );
         text += &format!(
-            "stages overlap, so that shares are of work and not of time; {} threads, {} executor",
-            summary.threads, summary.executor
+            "stages overlap, so that shares are of work and not of time; {} threads, {} executor; backend {}",
+            summary.threads, summary.executor, summary.backend
         );
         for note in &summary.notes {
             text += &format!("\nnote: {note}");
@@ -102,6 +104,7 @@ impl RunReport {
             "transactions_per_second": self.transactions_per_second(),
             "threads": summary.threads,
             "executor": summary.executor,
+            "backend": summary.backend,
             "stages": stages,
             "notes": summary.notes,
             "errors": self.errors,

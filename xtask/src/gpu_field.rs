@@ -30,8 +30,6 @@ pub(crate) fn gpu_field() -> Result<(), String> {
     Ok(())
 }
 
-#[allow(clippy::cast_precision_loss, reason = "far fewer than 2^53 operations")]
 fn time(adapter: &Adapter, arithmetic: Arithmetic, chain: Chain) -> Result<f64, GpuError> {
-    let time = Field::on(adapter, arithmetic)?.time(chain, LANES, ROUNDS)?;
-    Ok(time.took.as_secs_f64() * 1e9 / (time.lanes as f64 * f64::from(time.operations)))
+    Ok(Field::on(adapter, arithmetic)?.time(chain, LANES, ROUNDS)?.nanoseconds())
 }

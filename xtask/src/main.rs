@@ -4,6 +4,8 @@
 mod gpu_field;
 #[cfg(feature = "gpu")]
 mod isa;
+#[cfg(feature = "peers")]
+mod peers;
 mod process;
 mod record;
 mod test;
@@ -18,6 +20,7 @@ chores:
   test [ARGS]  run every test, after making sure that there is a Vulkan driver to run on; ARGS go to `cargo test`
   isa          what each kernel compiles to on an AMD GPU that need not be there; fails if a hot kernel spills registers
   gpu-field    how long field operations take on each GPU adapter
+  peers [ROW]  ours beside other libraries on the same inputs; of every row, to benches/record/<machine>/peers-<date>.csv
   record       run every bench and write what it measured to benches/record/<machine>/<date>.csv
   vectors      write the vectors under fixtures/ anew, from their generator";
 
@@ -36,6 +39,10 @@ fn main() -> ExitCode {
         Some("gpu-field") => gpu_field::gpu_field(),
         #[cfg(not(feature = "gpu"))]
         Some(chore @ ("isa" | "gpu-field")) => with_gpu(chore),
+        #[cfg(feature = "peers")]
+        Some("peers") => peers::peers(&arguments.collect::<Vec<_>>()),
+        #[cfg(not(feature = "peers"))]
+        Some("peers") => with_peers(&arguments.collect::<Vec<_>>()),
         Some("record") => record::record(),
         Some("vectors") => vectors::vectors(),
         Some("help" | "--help" | "-h") => {
@@ -64,4 +71,11 @@ fn with_gpu(chore: &str) -> Result<(), String> {
         command.env("RADV_FORCE_FAMILY", "navi21");
     }
     process::run(&mut command)
+}
+
+/// Builds this again, optimised and with the libraries to compare with, and has that do the chore.
+#[cfg(not(feature = "peers"))]
+fn with_peers(arguments: &[String]) -> Result<(), String> {
+    let peers = ["run", "--quiet", "--release", "--package", "xtask", "--features", "peers", "--", "peers"];
+    process::run(process::cargo().args(peers).args(arguments))
 }

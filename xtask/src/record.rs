@@ -25,8 +25,6 @@ pub(crate) fn record() -> Result<(), String> {
     }
     rows.sort();
     let machine = machine();
-    let date = output("date", &["-u", "+%Y-%m-%d"]).ok_or("no date")?;
-    let file = PathBuf::from(format!("benches/record/{}/{date}.csv", slug(&machine)));
     let commit = output("git", &["rev-parse", "--short", "HEAD"]).unwrap_or_default();
     let compiler = output("rustc", &["--version"]).unwrap_or_default();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -38,8 +36,15 @@ pub(crate) fn record() -> Result<(), String> {
     for row in rows {
         let _ = writeln!(text, "{row}");
     }
-    let folder = file.parent().ok_or("no folder")?;
-    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    write("", &text)
+}
+
+/// Writes a record of this machine and this day; `kind` tells it from others of the same day.
+pub(crate) fn write(kind: &str, text: &str) -> Result<(), String> {
+    let date = output("date", &["-u", "+%Y-%m-%d"]).ok_or("no date")?;
+    let folder = PathBuf::from(format!("benches/record/{}", slug(&machine())));
+    let file = folder.join(format!("{kind}{date}.csv"));
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
     println!("wrote {}", file.display());
     Ok(())
@@ -72,7 +77,7 @@ fn row(folder: &Path) -> Option<String> {
 }
 
 /// The processor's name.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
         let line = info.lines().find(|line| line.split(':').next().is_some_and(|key| key.trim() == name))?;

@@ -1,10 +1,12 @@
 //! Whether a block's hashes hold.
 
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
 use super::{Block, Header, TRANSACTIONS_PER_TASK, Transaction};
-use crate::cpu::sha256d;
+use crate::cpu::{hash_each, sha256d};
 use crate::merkle::bitcoin::root;
+use crate::scheme::hash::HashFunction;
 
 /// How the script of a witness commitment begins: `OP_RETURN`, a push of 36 bytes, and BIP 141's tag.
 const COMMITMENT_PREFIX: [u8; 6] = [0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed];
@@ -176,9 +178,19 @@ fn stated_commitment(coinbase: &Transaction<'_>) -> Option<[u8; 32]> {
 
 /// The witness transaction ids, "the wtxid of coinbase transaction is assumed to be 0x0000....0000".
 fn witness_leaves(transactions: &[Transaction<'_>], txids: &[[u8; 32]]) -> Vec<[u8; 32]> {
-    let leaves = transactions.par_iter().zip(txids).with_min_len(TRANSACTIONS_PER_TASK);
-    let mut leaves: Vec<_> =
-        leaves.map(|(transaction, txid)| if transaction.has_witness() { transaction.wtxid() } else { *txid }).collect();
+    let mut leaves = txids.to_vec();
+    let tasks = leaves.par_chunks_mut(TRANSACTIONS_PER_TASK).zip(transactions.par_chunks(TRANSACTIONS_PER_TASK));
+    tasks.for_each(|(leaves, transactions)| {
+        // Without a witness both ids are the same.
+        let with_witness = transactions.iter().zip(leaves).filter(|(transaction, _)| transaction.has_witness());
+        let (messages, places): (Vec<_>, Vec<_>) =
+            with_witness.map(|(transaction, leaf)| (transaction.bytes, leaf)).unzip();
+        let mut wtxids = vec![[0; 32]; messages.len()];
+        hash_each(HashFunction::Sha256d, &messages, &mut wtxids);
+        for (place, wtxid) in places.into_iter().zip(wtxids) {
+            *place = wtxid;
+        }
+    });
     if let Some(coinbase) = leaves.first_mut() {
         *coinbase = [0; 32];
     }

@@ -9,10 +9,12 @@
 mod check;
 mod decode;
 
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
-use sha2::{Digest, Sha256};
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
-use crate::cpu::sha256d;
+use crate::batch::MessageBatch;
+use crate::cpu::{hash_each, sha256d};
+use crate::scheme::hash::HashFunction;
 
 pub use check::{Checks, Fault, Segwit};
 pub use decode::{DecodeError, Field, Malformation};
@@ -61,7 +63,17 @@ impl<'a> Block<'a> {
     /// The id of every transaction, hashed by the threads of the rayon pool that the caller is in.
     #[must_use]
     pub fn txids(&self) -> Vec<[u8; 32]> {
-        self.transactions.par_iter().with_min_len(TRANSACTIONS_PER_TASK).map(Transaction::txid).collect()
+        let mut txids = vec![[0; 32]; self.transactions.len()];
+        let tasks =
+            txids.par_chunks_mut(TRANSACTIONS_PER_TASK).zip(self.transactions.par_chunks(TRANSACTIONS_PER_TASK));
+        tasks.for_each(|(txids, transactions)| {
+            let mut stripped = MessageBatch::default();
+            for transaction in transactions {
+                stripped.push_with(|bytes| transaction.write_stripped(bytes));
+            }
+            hash_each(HashFunction::Sha256d, &stripped.iter_from(0).collect::<Vec<_>>(), txids);
+        });
+        txids
     }
 
     /// The height that the coinbase claims (BIP 34); `None` in version 1 blocks, which claim none.
@@ -197,11 +209,16 @@ impl<'a> Transaction<'a> {
     /// The transaction id: SHA-256d of the form without witnesses.
     #[must_use]
     pub fn txid(&self) -> [u8; 32] {
-        let stripped = Sha256::new()
-            .chain_update(self.version.to_le_bytes())
-            .chain_update(self.inputs_and_outputs)
-            .chain_update(self.lock_time.to_le_bytes());
-        Sha256::digest(stripped.finalize()).into()
+        let mut stripped = Vec::with_capacity(self.inputs_and_outputs.len() + 8);
+        self.write_stripped(&mut stripped);
+        sha256d(&stripped)
+    }
+
+    /// Appends the form without witnesses.
+    fn write_stripped(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.version.to_le_bytes());
+        bytes.extend_from_slice(self.inputs_and_outputs);
+        bytes.extend_from_slice(&self.lock_time.to_le_bytes());
     }
 
     /// The witness transaction id: SHA-256d of the form with witnesses, the transaction id where there are none.

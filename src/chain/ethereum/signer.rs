@@ -2,16 +2,21 @@
 
 use alloy_consensus::SignableTransaction;
 use alloy_consensus::Transaction as _;
+use alloy_eips::Encodable2718;
 use alloy_eips::eip7702::SignedAuthorization;
 use alloy_primitives::{Address, B256, Signature, U256};
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::ParallelIterator;
+use rayon::slice::ParallelSlice;
 
 use super::spec::ActiveForks;
 use super::transaction::{DecodeError, TRANSACTIONS_PER_TASK, Transaction};
 use super::validity::{self, ValidityError};
+use crate::batch::MessageBatch;
+use crate::cpu::hash_each;
 use crate::error::Error;
 use crate::rules::Rules;
 use crate::scheme::ecdsa::{RecoverBatch, RecoverItem, SignatureBytes};
+use crate::scheme::hash::HashFunction;
 use crate::verdict::{Reason, Verdict};
 use crate::verifier::Verifier;
 
@@ -21,6 +26,7 @@ use crate::verifier::Verifier;
 #[derive(Clone, Debug)]
 pub struct VerifiedTransaction {
     transaction: Transaction,
+    hash: B256,
     sender: Address,
     /// The signer of each EIP-7702 authorization, `None` where its signature is invalid.
     authorities: Vec<Option<Address>>,
@@ -42,7 +48,7 @@ impl VerifiedTransaction {
     /// The transaction's hash.
     #[must_use]
     pub fn hash(&self) -> B256 {
-        *self.transaction.tx_hash()
+        self.hash
     }
 
     /// The signer of each EIP-7702 authorization, in order; `None` where its signature is invalid, which makes
@@ -95,20 +101,20 @@ pub fn verify_transactions(
     forks: &ActiveForks<'_>,
     decoded: Vec<Result<Transaction, DecodeError>>,
 ) -> Result<VerifiedBatch, Error> {
-    let lanes = lanes(verifier, forks, &decoded);
+    let (lanes, hashes): (Vec<_>, Vec<_>) = lanes(verifier, forks, &decoded).into_iter().unzip();
     let mut batch = RecoverBatch::with_capacity(lanes.len());
     for item in lanes.iter().filter_map(|lanes| lanes.as_ref().ok()).flatten() {
         batch.push(*item);
     }
     let mut verdicts = verifier.recover(&batch)?.into_iter().map(|verdict| verdict.map(|signer| signer.address.into()));
     let mut verified = VerifiedBatch::default();
-    for (index, (decoded, lanes)) in decoded.into_iter().zip(lanes).enumerate() {
+    for (index, ((decoded, lanes), hash)) in decoded.into_iter().zip(lanes).zip(hashes).enumerate() {
         // All lanes of a transaction are read off, also where its own signature is invalid.
         let signers: Vec<Verdict<Address>> = match &lanes {
             Ok(lanes) => verdicts.by_ref().take(lanes.len()).collect(),
             Err(_) => Vec::new(),
         };
-        match join(decoded, lanes, &signers) {
+        match join(decoded, hash, lanes, &signers) {
             Ok(transaction) => verified.transactions.push(transaction),
             Err(rejection) => verified.rejected.push((index, rejection)),
         }
@@ -119,6 +125,7 @@ pub fn verify_transactions(
 /// Joins a transaction with the verdicts on its lanes.
 fn join(
     decoded: Result<Transaction, DecodeError>,
+    hash: B256,
     lanes: Result<Vec<RecoverItem>, Rejection>,
     signers: &[Verdict<Address>],
 ) -> Result<VerifiedTransaction, Rejection> {
@@ -131,39 +138,69 @@ fn join(
     };
     let transaction = match decoded {
         Ok(transaction) => transaction,
-        Err(DecodeError::WideFee(wide)) => return Err(Rejection::Unaffordable { hash: wide.hash, sender }),
+        Err(DecodeError::WideFee(_)) => return Err(Rejection::Unaffordable { hash, sender }),
         Err(error) => return Err(Rejection::Decode(error)),
     };
     let authorities = signers[1..].iter().map(|signer| signer.valid()).collect();
-    Ok(VerifiedTransaction { transaction, sender, authorities })
+    Ok(VerifiedTransaction { transaction, hash, sender, authorities })
 }
 
-/// The lanes of each transaction: its signature's first, then one for each authorization.
+/// The lanes of each transaction, its signature's first, then one for each authorization; and its hash, zero where there is
+/// no transaction.
 fn lanes(
     verifier: &Verifier,
     forks: &ActiveForks<'_>,
     decoded: &[Result<Transaction, DecodeError>],
-) -> Vec<Result<Vec<RecoverItem>, Rejection>> {
-    verifier.cpu_backend().install(|| {
-        decoded.par_iter().with_min_len(TRANSACTIONS_PER_TASK).map(|decoded| lanes_of(decoded, forks)).collect()
-    })
+) -> Vec<(Result<Vec<RecoverItem>, Rejection>, B256)> {
+    let lanes = |decoded: &[Result<Transaction, DecodeError>]| {
+        let hashes = hashes(decoded);
+        let lanes = decoded.iter().zip(&hashes).map(|(decoded, hashes)| lanes_of(decoded, hashes.signed, forks));
+        lanes.zip(hashes.iter().map(|hashes| hashes.envelope)).collect::<Vec<_>>()
+    };
+    verifier.cpu_backend().install(|| decoded.par_chunks(TRANSACTIONS_PER_TASK).flat_map_iter(lanes).collect())
+}
+
+/// The two hashes of a transaction.
+#[derive(Clone, Copy, Default)]
+struct Hashes {
+    /// What the sender signed.
+    signed: B256,
+    /// The transaction's own, with its signature.
+    envelope: B256,
+}
+
+/// Each transaction's hashes, together, since together they are hashed several times as fast; zeros where there is none.
+fn hashes(decoded: &[Result<Transaction, DecodeError>]) -> Vec<Hashes> {
+    let mut forms = MessageBatch::default();
+    for transaction in decoded.iter().flatten() {
+        forms.push_with(|bytes| encode_for_signing(transaction, bytes));
+        forms.push_with(|bytes| transaction.encode_2718(bytes));
+    }
+    let mut digests = vec![[0; 32]; forms.len()];
+    hash_each(HashFunction::Keccak256, &forms.iter_from(0).collect::<Vec<_>>(), &mut digests);
+    let mut digests = digests.as_chunks().0.iter();
+    let hashes = decoded.iter().map(|decoded| match decoded {
+        Ok(_) => digests.next().map(|[signed, envelope]| Hashes { signed: signed.into(), envelope: envelope.into() }),
+        Err(DecodeError::WideFee(wide)) => Some(Hashes { signed: wide.digest, envelope: wide.hash }),
+        Err(_) => None,
+    });
+    hashes.map(Option::unwrap_or_default).collect()
 }
 
 fn lanes_of(
     decoded: &Result<Transaction, DecodeError>,
+    digest: B256,
     forks: &ActiveForks<'_>,
 ) -> Result<Vec<RecoverItem>, Rejection> {
-    let (transaction, digest) = match decoded {
-        Ok(transaction) => (transaction, signature_hash(transaction)),
+    let transaction = match decoded {
+        Ok(transaction) => transaction,
         Err(DecodeError::WideFee(wide)) => {
             wide.check_fees().map_err(Rejection::Validity)?;
-            (&wide.narrowed, wide.digest)
+            &wide.narrowed
         }
         Err(error) => return Err(Rejection::Decode(error.clone())),
     };
     validity::check(transaction, forks).map_err(Rejection::Validity)?;
-    // Computed here, in parallel, and remembered by the envelope.
-    let _ = transaction.tx_hash();
     let authorizations = transaction.authorization_list().unwrap_or_default();
     let mut lanes = Vec::with_capacity(1 + authorizations.len());
     lanes.push(transaction_lane(transaction.signature(), digest, validity::rules(transaction, forks)));
@@ -189,17 +226,42 @@ fn authorization_lane(authorization: &SignedAuthorization) -> RecoverItem {
     }
 }
 
-/// The digest that the sender signed.
-fn signature_hash(transaction: &Transaction) -> B256 {
+/// Appends what the sender signs the hash of.
+fn encode_for_signing(transaction: &Transaction, bytes: &mut Vec<u8>) {
     match transaction {
-        Transaction::Legacy(signed) => signed.tx().signature_hash(),
-        Transaction::Eip2930(signed) => signed.tx().signature_hash(),
-        Transaction::Eip1559(signed) => signed.tx().signature_hash(),
-        Transaction::Eip4844(signed) => signed.tx().signature_hash(),
-        Transaction::Eip7702(signed) => signed.tx().signature_hash(),
+        Transaction::Legacy(signed) => signed.tx().encode_for_signing(bytes),
+        Transaction::Eip2930(signed) => signed.tx().encode_for_signing(bytes),
+        Transaction::Eip1559(signed) => signed.tx().encode_for_signing(bytes),
+        Transaction::Eip4844(signed) => signed.tx().encode_for_signing(bytes),
+        Transaction::Eip7702(signed) => signed.tx().encode_for_signing(bytes),
     }
 }
 
 fn signature_bytes(r: U256, s: U256) -> SignatureBytes {
     SignatureBytes { r: r.to_be_bytes(), s: s.to_be_bytes() }
+}
+
+#[cfg(all(test, feature = "executor"))]
+mod tests {
+    use super::*;
+    use crate::workload::{Workload, WorkloadConfig};
+
+    #[test]
+    fn hashes_in_lanes_are_those_of_each_transaction() {
+        let config = WorkloadConfig { blocks: 1, transactions_per_block: 200, ..WorkloadConfig::default() };
+        let block = Workload::new(config).unwrap().next().unwrap();
+        let mut decoded: Vec<_> = block.transactions.into_iter().map(Ok).collect();
+        let types: std::collections::BTreeSet<_> = decoded.iter().flatten().map(Transaction::tx_type).collect();
+        assert!(types.len() > 2, "{types:?}");
+        // What is no transaction has no hash, and does not shift the others.
+        decoded.insert(7, Err(DecodeError::UnknownType(9)));
+        decoded.push(Err(DecodeError::Trailing(1)));
+        let hashes = hashes(&decoded);
+        assert_eq!(hashes.len(), 202);
+        for (decoded, hashes) in decoded.iter().zip(hashes) {
+            let expected =
+                decoded.as_ref().ok().map(|transaction| (transaction.signature_hash(), *transaction.tx_hash()));
+            assert_eq!((hashes.signed, hashes.envelope), expected.unwrap_or_default());
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+pub(crate) mod ecdsa;
+
 /// Lanes in a workgroup: a whole number of subgroups on every adapter known, and few enough that a kernel which
 /// needs many registers still fits.
 pub const WORKGROUP_SIZE: u32 = 64;
@@ -15,5 +17,7 @@ pub(crate) const SMALL_FACTOR: u32 = 0xffff;
 /// Each constant as WGSL declares it.
 pub(super) fn declarations() -> BTreeMap<&'static str, String> {
     let numbers = [("WORKGROUP_SIZE", WORKGROUP_SIZE), ("CHAIN_LENGTH", CHAIN_LENGTH), ("SMALL_FACTOR", SMALL_FACTOR)];
-    numbers.into_iter().map(|(name, value)| (name, format!("const {name}: u32 = {value}u;"))).collect()
+    let numbers = numbers.into_iter().chain(ecdsa::NUMBERS.iter().copied());
+    let numbers = numbers.map(|(name, value)| (name, format!("const {name}: u32 = {value}u;")));
+    numbers.chain(ecdsa::declarations()).collect()
 }

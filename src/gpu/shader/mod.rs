@@ -1,6 +1,6 @@
 //! The kernels: which there are, their WGSL linked for each arithmetic variant, and its validation.
 
-mod constants;
+pub(crate) mod constants;
 mod link;
 mod render;
 mod sources;
@@ -78,7 +78,54 @@ pub const KERNELS: &[Kernel] = &[
     check("field_equal"),
     check("field_is_zero"),
     check("field_magnitudes"),
+    ecdsa::PREPARE_RECOVER,
+    ecdsa::PREPARE_VERIFY,
+    ecdsa::LIFT,
+    ecdsa::TABLE,
+    ecdsa::MULTIPLY,
+    ecdsa::BASE,
+    ecdsa::COMPLETE,
+    ecdsa::FINISH_VERIFY,
+    ecdsa::FINISH_RECOVER,
+    PRODUCT,
 ];
+
+/// SHA-256 of all that the kernels of a variant are made of, in hexadecimal.
+pub(super) fn digest(arithmetic: Arithmetic) -> String {
+    let mut text = String::new();
+    let constants = constants::declarations();
+    // What cannot be rendered makes no kernel, so that nothing of it is ever stored.
+    let rendered = render::functions(arithmetic).unwrap_or_default();
+    for (name, content) in sources::FILES {
+        text.push_str(&format!("{name}\n{content}\n"));
+    }
+    for (name, content) in constants.iter().chain(&rendered) {
+        text.push_str(&format!("{name}\n{content}\n"));
+    }
+    crate::cpu::sha256(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A field product, laid out as programs are.
+pub(super) const PRODUCT: Kernel = Kernel { name: "product", file: "product", hot: false };
+
+/// The kernels of ECDSA, in the order of their steps.
+pub(super) mod ecdsa {
+    use super::Kernel;
+
+    pub(crate) const PREPARE_RECOVER: Kernel = hot("ecdsa_prepare_recover", "ecdsa_prepare");
+    pub(crate) const PREPARE_VERIFY: Kernel = hot("ecdsa_prepare_verify", "ecdsa_prepare");
+    pub(crate) const LIFT: Kernel = hot("ecdsa_lift", "ecdsa_lift");
+    pub(crate) const TABLE: Kernel = hot("ecdsa_table", "ecdsa_table");
+    pub(crate) const MULTIPLY: Kernel = hot("ecdsa_multiply", "ecdsa_multiply");
+    pub(crate) const BASE: Kernel = hot("ecdsa_base", "ecdsa_base");
+    pub(crate) const COMPLETE: Kernel = hot("ecdsa_complete", "ecdsa_complete");
+    pub(crate) const FINISH_VERIFY: Kernel = hot("ecdsa_finish_verify", "ecdsa_finish_verify");
+    pub(crate) const FINISH_RECOVER: Kernel = hot("ecdsa_finish_recover", "ecdsa_finish_recover");
+
+    const fn hot(name: &'static str, file: &'static str) -> Kernel {
+        Kernel { name, file, hot: true }
+    }
+}
 
 /// A field operation by itself.
 pub(super) const fn check(name: &'static str) -> Kernel {

@@ -8,11 +8,33 @@ macro_rules! embed {
 
 /// Every file by its path under `shaders/`, without `.wgsl`.
 pub(super) const FILES: &[(&str, &str)] = embed![
+    "lib/ecdsa/base",
+    "lib/ecdsa/digits",
+    "lib/ecdsa/lane",
+    "lib/ecdsa/points",
     "lib/field/secp256k1",
     "lib/field/secp256k1/u32",
     "lib/field/secp256k1/u64",
+    "lib/group/complete",
+    "lib/group/endomorphism",
+    "lib/group/secp256k1",
+    "lib/hash/keccak256",
+    "lib/scalar/secp256k1",
+    "lib/scalar/secp256k1/u32",
+    "lib/scalar/secp256k1/u64",
+    "lib/seal",
+    "lib/words",
+    "kernel/ecdsa_base",
+    "kernel/ecdsa_complete",
+    "kernel/ecdsa_finish_recover",
+    "kernel/ecdsa_finish_verify",
+    "kernel/ecdsa_lift",
+    "kernel/ecdsa_multiply",
+    "kernel/ecdsa_prepare",
+    "kernel/ecdsa_table",
     "kernel/field_check",
     "kernel/field_timing",
+    "kernel/product",
 ];
 
 #[cfg(test)]

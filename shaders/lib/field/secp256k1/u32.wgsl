@@ -8,7 +8,9 @@
 //#render fe_sub
 //#render fe_neg
 //#render fe_mul
+//#render fe_mul_add
 //#render fe_sqr
+//#render fe_sqr_add
 //#render fe_mul_small
 //#render fe_weak
 //#render fe_half

@@ -4,7 +4,7 @@ use super::layout::{Layout, MAGNITUDE, PRODUCT_MAGNITUDE};
 use super::straight::{Body, Value, Width, sum};
 
 /// What rendering gives: the text, or the name of the value that may not fit.
-type Rendered = Result<String, String>;
+pub(super) type Rendered = Result<String, String>;
 
 /// Every function, by name.
 pub(super) fn functions(layout: &Layout) -> Vec<(&'static str, Rendered)> {
@@ -15,8 +15,10 @@ pub(super) fn functions(layout: &Layout) -> Vec<(&'static str, Rendered)> {
         ("fe_add", add(layout)),
         ("fe_sub", sub(layout)),
         ("fe_neg", neg(layout)),
-        ("fe_mul", mul(layout, PRODUCT_MAGNITUDE, 1)),
-        ("fe_sqr", sqr(layout)),
+        ("fe_mul", mul(layout, PRODUCT_MAGNITUDE, 1, Addend::None)),
+        ("fe_mul_add", mul(layout, PRODUCT_MAGNITUDE, 1, Addend::Third)),
+        ("fe_sqr", sqr(layout, Addend::None)),
+        ("fe_sqr_add", sqr(layout, Addend::Third)),
         ("fe_mul_small", mul_small(layout)),
         ("fe_weak", weak(layout)),
         ("fe_half", half(layout)),
@@ -33,7 +35,13 @@ fn element(layout: &Layout) -> String {
 /// Any 256 bits: the prime and what is above it are taken for what they are modulo the prime.
 fn from_words(layout: &Layout) -> Rendered {
     let mut body = Body::default();
-    let limbs = each(layout, |limb| {
+    let limbs = unpacked(layout, &mut body);
+    function(layout, "fe_from_words(words: array<u32, 8>)", "any words; result: magnitude 1", body, &limbs, 1)
+}
+
+/// The digits of `words`.
+pub(super) fn unpacked(layout: &Layout, body: &mut Body) -> Vec<Value> {
+    each(layout, |limb| {
         let (word, offset) = (layout.shift(limb) / 32, layout.shift(limb) % 32);
         let low = format!("words[{word}] >> {offset}u");
         let top = limb + 1 == layout.limbs;
@@ -41,28 +49,33 @@ fn from_words(layout: &Layout) -> Rendered {
         let text =
             if offset + bits > 32 { format!("({low}) | (words[{}] << {}u)", word + 1, 32 - offset) } else { low };
         body.bind(&format!("r{limb}"), &Value::bits(text).low(bits))
-    });
-    function(layout, "fe_from_words(words: array<u32, 8>)", "any words; result: magnitude 1", body, &limbs, 1)
+    })
 }
 
 /// The words of a normalised element.
 fn pack(layout: &Layout) -> String {
+    let words = packed(layout, 8, |limb| (limb < layout.limbs).then(|| format!("a.limbs[{limb}]")));
+    format!("// a: normalised.\nfn fe_pack(a: Fe) -> array<u32, 8> {{\n    return {words};\n}}\n")
+}
+
+/// An array of so many words, from limbs that are digits.
+pub(super) fn packed(layout: &Layout, words: u32, limb_text: impl Fn(usize) -> Option<String>) -> String {
     let word = |word: u32| {
-        let parts = (0..layout.limbs).filter_map(|limb| {
+        let parts = (0..).map_while(|limb| Some((limb, limb_text(limb)?))).filter_map(|(limb, text)| {
             let (from, to) = (layout.shift(limb), layout.shift(limb) + layout.bits);
             let overlaps = from < 32 * (word + 1) && to > 32 * word;
             overlaps.then(|| {
                 if from >= 32 * word {
-                    format!("(a.limbs[{limb}] << {}u)", from - 32 * word)
+                    format!("({text} << {}u)", from - 32 * word)
                 } else {
-                    format!("(a.limbs[{limb}] >> {}u)", 32 * word - from)
+                    format!("({text} >> {}u)", 32 * word - from)
                 }
             })
         });
         format!("        {},\n", parts.collect::<Vec<_>>().join(" | "))
     };
-    let words: String = (0..8).map(word).collect();
-    format!("// a: normalised.\nfn fe_pack(a: Fe) -> array<u32, 8> {{\n    return array<u32, 8>(\n{words}    );\n}}\n")
+    let parts: String = (0..words).map(word).collect();
+    format!("array<u32, {words}>(\n{parts}    )")
 }
 
 fn add(layout: &Layout) -> Rendered {
@@ -94,25 +107,57 @@ fn neg(layout: &Layout) -> Rendered {
     function(layout, "fe_neg(a: Fe)", "a: magnitude 1; result: magnitude 2", body, &limbs, 2)
 }
 
+/// What is added to a product before its carries run, which then run once for both.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Addend {
+    None,
+    /// A parameter of the largest magnitude.
+    Third,
+}
+
+impl Addend {
+    fn parameter(self) -> &'static str {
+        if self == Self::Third { ", c: Fe" } else { "" }
+    }
+
+    fn name(self) -> &'static str {
+        if self == Self::Third { "_add" } else { "" }
+    }
+
+    fn contract(self) -> String {
+        if self == Self::Third { format!("c: magnitude at most {MAGNITUDE}; ") } else { String::new() }
+    }
+
+    fn column(self, layout: &Layout, column: usize) -> Option<Value> {
+        let limbs = (self == Self::Third).then(|| parameter(layout, "c", MAGNITUDE))?;
+        Some(limbs.get(column)?.to(layout.accumulator))
+    }
+}
+
 /// Column by column, no carry between products.
-fn mul(layout: &Layout, magnitude_a: u128, magnitude_b: u128) -> Rendered {
+fn mul(layout: &Layout, magnitude_a: u128, magnitude_b: u128, addend: Addend) -> Rendered {
     let mut body = Body::default();
     let a = factors(layout, &mut body, "a", &parameter(layout, "a", magnitude_a));
     let b = factors(layout, &mut body, "b", &parameter(layout, "b", magnitude_b));
     let columns: Vec<_> = (0..2 * layout.limbs - 1)
         .map(|column| {
             let pairs = (0..layout.limbs).filter_map(|i| Some((a.get(i)?, b.get(column.checked_sub(i)?)?)));
-            let products = sum(layout.accumulator, pairs.map(|(a, b)| a.times(b)));
+            let products = pairs.map(|(a, b)| a.times(b));
+            let products = sum(layout.accumulator, products.chain(addend.column(layout, column)));
             body.bind(&format!("p{column}"), &products)
         })
         .collect();
     let limbs = reduce(layout, &mut body, &columns);
-    let contract = "a, b: magnitudes whose product is at most 3; result: magnitude 1";
-    function(layout, "fe_mul(a: Fe, b: Fe)", contract, body, &limbs, 1)
+    let contract = format!(
+        "a, b: magnitudes whose product is at most {PRODUCT_MAGNITUDE}; {}result: magnitude 1",
+        addend.contract()
+    );
+    let head = format!("fe_mul{}(a: Fe, b: Fe{})", addend.name(), addend.parameter());
+    function(layout, &head, &contract, body, &limbs, 1)
 }
 
 /// As [`mul`], with each mixed product taken once and doubled.
-fn sqr(layout: &Layout) -> Rendered {
+fn sqr(layout: &Layout, addend: Addend) -> Rendered {
     let mut body = Body::default();
     let limbs = parameter(layout, "a", 1);
     let a = factors(layout, &mut body, "a", &limbs);
@@ -122,11 +167,13 @@ fn sqr(layout: &Layout) -> Rendered {
         .map(|column| {
             let mixed = (0..column.div_ceil(2)).filter_map(|i| Some(d.get(i)?.times(a.get(column - i)?)));
             let middle = a.get(column / 2).filter(|_| column % 2 == 0).map(|a| a.times(a));
-            body.bind(&format!("p{column}"), &sum(layout.accumulator, mixed.chain(middle)))
+            let terms = mixed.chain(middle).chain(addend.column(layout, column));
+            body.bind(&format!("p{column}"), &sum(layout.accumulator, terms))
         })
         .collect();
     let limbs = reduce(layout, &mut body, &columns);
-    function(layout, "fe_sqr(a: Fe)", "a: magnitude 1; result: magnitude 1", body, &limbs, 1)
+    let contract = format!("a: magnitude 1; {}result: magnitude 1", addend.contract());
+    function(layout, &format!("fe_sqr{}(a: Fe{})", addend.name(), addend.parameter()), &contract, body, &limbs, 1)
 }
 
 fn mul_small(layout: &Layout) -> Rendered {
@@ -165,7 +212,7 @@ fn half(layout: &Layout) -> Rendered {
         };
         body.bind(&format!("r{limb}"), &value)
     });
-    let contract = "a: magnitude at most 6; result: half of a's magnitude, rounded down, and 1";
+    let contract = "a: magnitude at most 6; result: half of a's magnitude, rounded up, and 1";
     function(layout, "fe_half(a: Fe)", contract, body, &limbs, MAGNITUDE / 2 + 1)
 }
 
@@ -289,14 +336,14 @@ fn carry(layout: &Layout, body: &mut Body, columns: &[Value], beyond: &[Value]) 
 }
 
 /// Carries from limb to limb: the digits, and what is at 2^256.
-fn chain(layout: &Layout, body: &mut Body, name: &str, columns: &[Value]) -> (Vec<Value>, Value) {
+pub(super) fn chain(layout: &Layout, body: &mut Body, name: &str, columns: &[Value]) -> (Vec<Value>, Value) {
     let (mut digits, top) = chain_open(layout, body, name, columns);
     digits.push(body.bind(&format!("{name}{}", layout.limbs - 1), &top.low(layout.top_bits())));
     (digits, body.bind(&format!("{name}_above"), &top.shifted_right(layout.top_bits())))
 }
 
 /// The same with all of the top limb by itself.
-fn chain_open(layout: &Layout, body: &mut Body, name: &str, columns: &[Value]) -> (Vec<Value>, Value) {
+pub(super) fn chain_open(layout: &Layout, body: &mut Body, name: &str, columns: &[Value]) -> (Vec<Value>, Value) {
     let mut carried: Option<Value> = None;
     let mut digits = Vec::new();
     for (limb, column) in columns.iter().enumerate() {
@@ -321,14 +368,14 @@ fn parameter(layout: &Layout, name: &str, magnitude: u128) -> Vec<Value> {
 }
 
 /// Limbs as factors of the accumulator's width.
-fn factors(layout: &Layout, body: &mut Body, name: &str, limbs: &[Value]) -> Vec<Value> {
+pub(super) fn factors(layout: &Layout, body: &mut Body, name: &str, limbs: &[Value]) -> Vec<Value> {
     each(layout, |limb| {
         let factor = layout.factor_bits.map_or_else(|| limbs[limb].clone(), |bits| limbs[limb].known_short(bits));
         body.bind(&format!("{name}{limb}"), &factor.to(layout.accumulator))
     })
 }
 
-fn each<T>(layout: &Layout, of: impl FnMut(usize) -> T) -> Vec<T> {
+pub(super) fn each<T>(layout: &Layout, of: impl FnMut(usize) -> T) -> Vec<T> {
     (0..layout.limbs).map(of).collect()
 }
 
@@ -356,13 +403,13 @@ mod tests {
     #[test]
     fn factors_may_be_given_either_way_round() {
         for layout in [Layout::U64, Layout::U32] {
-            let rendered = mul(&layout, PRODUCT_MAGNITUDE, 1).expect("fits");
-            assert_eq!(mul(&layout, 1, PRODUCT_MAGNITUDE), Ok(rendered));
+            let rendered = mul(&layout, PRODUCT_MAGNITUDE, 1, Addend::Third).expect("fits");
+            assert_eq!(mul(&layout, 1, PRODUCT_MAGNITUDE, Addend::Third), Ok(rendered));
         }
     }
 
     #[test]
     fn larger_factors_would_not_fit_the_smaller_layout() {
-        assert!(mul(&Layout::U32, PRODUCT_MAGNITUDE + 1, 1).is_err());
+        assert!(mul(&Layout::U32, PRODUCT_MAGNITUDE + 1, 1, Addend::None).is_err());
     }
 }

@@ -71,6 +71,13 @@ impl Layout {
         (1 << bits) + self.slack
     }
 
+    /// The limbs of a number, the least significant first; what is beyond `limbs` of them is cut off.
+    pub(super) fn limbs_of(&self, words: &[u32], limbs: usize) -> Vec<u128> {
+        let bit = |bit: u32| words.get((bit / 32) as usize).map_or(0, |word| u128::from((word >> (bit % 32)) & 1));
+        let limb = |limb| (0..self.bits).map(|index| bit(self.shift(limb) + index) << index).sum();
+        (0..limbs).map(limb).collect()
+    }
+
     /// The prime's limbs.
     pub(super) fn prime(&self) -> Vec<u128> {
         self.digits(|_| 0, 1)

@@ -3,6 +3,7 @@
 
 mod field;
 mod layout;
+mod scalar;
 mod straight;
 
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ pub(super) fn functions(arithmetic: Arithmetic) -> Result<BTreeMap<&'static str,
         Arithmetic::U32 => Layout::U32,
     };
     let mut functions = BTreeMap::new();
-    for (name, rendered) in field::functions(&layout) {
+    for (name, rendered) in field::functions(&layout).into_iter().chain(scalar::functions(&layout)) {
         let text = rendered.map_err(|value| RenderError { function: name, arithmetic, value })?;
         functions.insert(name, text);
     }

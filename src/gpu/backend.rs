@@ -1,0 +1,245 @@
+//! The GPU backend: the programs that serve on one adapter, and what a batch gets where they do not.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::cache::{Cache, StoredPipelines};
+use super::device::Adapter;
+use super::driver::wgpu::WgpuDriver;
+use super::ecdsa::{Recover, Verify};
+use super::error::Fault;
+use super::program::Program;
+use super::shader::Arithmetic;
+use super::station::{Service, Start, Station};
+use super::tune::tune;
+use super::worker::{Served, Serving, Settings, Worker};
+use crate::batch::{Batch, Columns};
+use crate::choice::ELSE;
+use crate::cpu::CpuBackend;
+use crate::error::Error;
+use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
+use crate::verdict::Verdict;
+
+/// How long whoever asked for this adapter waits for it to be opened and admitted.
+const READY_PATIENCE: Duration = Duration::from_mins(10);
+
+/// How long the end waits for a driver that compiles.
+const END_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The least memory that running out of it leads to.
+const LEAST_MEMORY: u64 = 16 << 20;
+
+/// How an adapter is to serve.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GpuConfig {
+    /// Bytes of buffers in all; what the adapter suggests where there is none.
+    pub(crate) memory: Option<u64>,
+    /// The variant; the faster one where there is none.
+    pub(crate) arithmetic: Option<Arithmetic>,
+    /// Whether compiled pipelines and the choice of variant are kept on disk.
+    pub(crate) is_cached: bool,
+    /// Whether this adapter was asked for, so that the CPU may not take its place unsaid.
+    pub(crate) is_explicit: bool,
+}
+
+/// An adapter in service.
+#[derive(Debug)]
+pub(crate) struct GpuBackend {
+    name: String,
+    is_explicit: bool,
+    station: Arc<Station>,
+    recover: Post<Recover>,
+    verify: Post<Verify>,
+}
+
+/// A program, and its place in the station.
+#[derive(Debug)]
+struct Post<P: Program> {
+    served: Arc<Served<P>>,
+    number: usize,
+}
+
+/// Programs in the order in which they are admitted.
+#[derive(Default)]
+struct Posts {
+    all: Vec<Arc<dyn Serving>>,
+}
+
+impl Posts {
+    fn add<P: Program>(&mut self, program: P) -> Post<P> {
+        let served = Arc::new(Served::new(program));
+        self.all.push(served.clone());
+        Post { served, number: self.all.len() - 1 }
+    }
+}
+
+impl GpuBackend {
+    /// Starts to open an adapter; returns at once.
+    pub(crate) fn open(adapter: &Adapter, config: GpuConfig) -> Self {
+        Self::with(adapter.name().to_owned(), adapter.describe(), config.is_explicit, start(adapter.clone(), config))
+    }
+
+    fn with(name: String, what: String, is_explicit: bool, (start, ready): (Start, super::station::Ready)) -> Self {
+        let mut posts = Posts::default();
+        let recover = posts.add(Recover::new());
+        let verify = posts.add(Verify::new());
+        let station = Station::open(what, start, ready, posts.all);
+        Self { name, is_explicit, station, recover, verify }
+    }
+
+    /// The adapter's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Recovers signers; `None` where the CPU is to do it.
+    pub(crate) fn recover(&self, cpu: &CpuBackend, batch: &RecoverBatch) -> Result<Option<Vec<Verdict<Signer>>>, Error> {
+        self.check(&self.recover, cpu, batch)
+    }
+
+    /// Verifies; `None` where the CPU is to do it.
+    pub(crate) fn verify(&self, cpu: &CpuBackend, batch: &VerifyBatch) -> Result<Option<Vec<Verdict<()>>>, Error> {
+        self.check(&self.verify, cpu, batch)
+    }
+
+    /// Whether each program may serve, in the order of their admission; waits until that is known.
+    pub(super) fn admissions(&self) -> Vec<(&'static str, Result<(), Fault>)> {
+        let admission = |name, number| {
+            let served = match self.station.wait(number, READY_PATIENCE) {
+                Service::Ready(..) => Ok(()),
+                Service::Starting => Err(Fault::Hung(READY_PATIENCE)),
+                Service::Refused(fault) | Service::Resting(fault) | Service::Quarantined(fault) => Err(fault),
+            };
+            (name, served)
+        };
+        vec![admission(Recover::NAME, self.recover.number), admission(Verify::NAME, self.verify.number)]
+    }
+
+    fn check<C: Columns, P, T>(
+        &self,
+        post: &Post<P>,
+        cpu: &CpuBackend,
+        batch: &Batch<C>,
+    ) -> Result<Option<Vec<Verdict<T>>>, Error>
+    where
+        P: for<'x> Program<Item<'x> = C::Item, Answer = Verdict<T>>,
+        C::Item: Send + Sync,
+    {
+        // What was rejected while parsing has its verdict; the others become items.
+        let parsed: Vec<usize> = (0..batch.len()).filter(|at| matches!(batch.get(*at), Some(Ok(_)))).collect();
+        let item = |index: usize| match batch.get(parsed[index]) {
+            Some(Ok(item)) => item,
+            // Never so; a placeholder is never valid.
+            _ => C::placeholder(),
+        };
+        let Some(answers) = self.serve(post, cpu, parsed.len(), &item)? else { return Ok(None) };
+        let mut answers = answers.into_iter();
+        let verdict = |at: usize| match batch.get(at)? {
+            Ok(_) => answers.next(),
+            Err(reason) => Some(Verdict::Invalid(reason)),
+        };
+        // An answer that is missing is noticed where verdicts are counted.
+        Ok(Some((0..batch.len()).map_while(verdict).collect()))
+    }
+
+    /// An answer for each item; `None` where the CPU is to give all of them.
+    fn serve<'a, P: Program>(
+        &self,
+        post: &'a Post<P>,
+        cpu: &CpuBackend,
+        count: usize,
+        item: &(impl Fn(usize) -> P::Item<'a> + Sync),
+    ) -> Result<Option<Vec<P::Answer>>, Error> {
+        let Some((worker, number)) = self.worker(post.number, P::NAME)? else { return Ok(None) };
+        let given = post.served.answer(&worker, number, cpu, count, item);
+        if let Some(fault) = &given.fault {
+            self.station.give_up(&worker, fault);
+        }
+        let left = given.answers.iter().filter(|answer| answer.is_none()).count();
+        metrics::counter!("phalanx.gpu.items", "program" => P::NAME).increment((count - left) as u64);
+        metrics::counter!("phalanx.gpu.fallback.items", "program" => P::NAME).increment(left as u64);
+        if left == count && count > 0 {
+            return Ok(None);
+        }
+        Ok(Some(post.served.answer_on_cpu(cpu, given.answers, item)))
+    }
+
+    /// Who serves a program; `None` where the CPU does for now, and an error where the adapter was asked for and never served.
+    fn worker(&self, program: usize, name: &'static str) -> Result<Option<(Arc<Worker>, usize)>, Error> {
+        let mut service = self.station.service(program);
+        let is_due = self.is_explicit && !self.station.has_served(program);
+        if is_due && matches!(service, Service::Starting) {
+            service = self.station.wait(program, READY_PATIENCE);
+        }
+        let problem = match service {
+            Service::Ready(worker, number) => return Ok(Some((worker, number))),
+            _ if !is_due => return Ok(None),
+            Service::Starting => format!("not ready within {READY_PATIENCE:?}"),
+            Service::Refused(fault) | Service::Resting(fault) | Service::Quarantined(fault) => fault.to_string(),
+        };
+        Err(Error::Backend { asked: self.name.clone(), problem: format!("it does not serve {name}: {problem}; {ELSE}") })
+    }
+}
+
+impl Drop for GpuBackend {
+    fn drop(&mut self) {
+        self.station.end(END_PATIENCE);
+    }
+}
+
+/// How an adapter is worked.
+fn settings(adapter: &Adapter, memory: u64) -> Settings {
+    // Drivers of GPUs end what takes seconds, and a desktop stutters long before. Nothing watches a program on the CPU, which is
+    // slower, and busy with other things too.
+    let (step, patience) = if adapter.is_software() { (250, 60) } else { (50, 10) };
+    Settings {
+        slots: 3,
+        memory,
+        step: Duration::from_millis(step),
+        patience: Duration::from_secs(patience),
+        compile_patience: Duration::from_mins(5),
+    }
+}
+
+/// What opens the adapter, and what is done once all of it serves.
+fn start(adapter: Adapter, config: GpuConfig) -> (Start, super::station::Ready) {
+    let memory = AtomicU64::new(config.memory.unwrap_or_else(|| adapter.default_memory()));
+    let cache = config.is_cached.then(Cache::find).flatten();
+    let driver: Arc<OnceLock<(Arc<WgpuDriver>, Option<StoredPipelines>)>> = Arc::default();
+    let opened = Arc::clone(&driver);
+    let start = move |after: Option<&Fault>| {
+        if matches!(after, Some(Fault::OutOfMemory { .. })) {
+            let _ = memory.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |memory| {
+                Some((memory / 2).max(LEAST_MEMORY.min(memory)))
+            });
+        }
+        let settings = settings(&adapter, memory.load(Ordering::Relaxed));
+        if let Some((driver, _)) = opened.get() {
+            return Worker::start(Arc::clone(driver), settings);
+        }
+        let arithmetic = match config.arithmetic {
+            Some(arithmetic) => arithmetic,
+            None => variant(&adapter, cache.as_ref())?,
+        };
+        let stored = cache.clone().map(|cache| StoredPipelines::new(cache, &adapter, arithmetic));
+        let made = Arc::new(WgpuDriver::new(adapter.clone(), arithmetic, stored.clone()));
+        let (driver, _) = opened.get_or_init(|| (made, stored));
+        Worker::start(Arc::clone(driver), settings)
+    };
+    let ready = move |worker: &Worker| {
+        if let Some((_, Some(stored))) = driver.get()
+            && let Some(pipelines) = worker.pipeline_cache()
+        {
+            stored.store(&pipelines);
+        }
+    };
+    (Box::new(start), Box::new(ready))
+}
+
+fn variant(adapter: &Adapter, cache: Option<&Cache>) -> Result<Arithmetic, Fault> {
+    let tuned = tune(adapter, cache);
+    let tuning = tuned.map_err(|error| Fault::Driver { doing: "timing variants".to_owned(), problem: error.to_string() })?;
+    tracing::info!(adapter = adapter.name(), variant = %tuning.variant, times = ?tuning.nanoseconds, "variant chosen");
+    Ok(tuning.variant)
+}
