@@ -158,7 +158,7 @@ impl Machine {
             match running {
                 Running::Probe(decision, outcome) if done <= self.now => self.policy.learn_probe(&decision, outcome),
                 Running::Late(decision, share, seconds) if done <= self.now => {
-                    self.policy.learn_late(&decision, &share, seconds);
+                    self.policy.learn_late(&decision, &share, Outcome::Done(Some(seconds)));
                 }
                 running => self.running.push((done, running)),
             }

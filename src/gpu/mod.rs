@@ -8,7 +8,7 @@
 //! defined in Rust.
 
 mod backend;
-mod cache;
+pub(crate) mod cache;
 mod device;
 mod dispatch;
 mod driver;

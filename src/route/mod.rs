@@ -1,6 +1,6 @@
 //! Which backend answers how much of a batch.
 //!
-//! Every backend has a cost [`Line`] for each kind of [`Work`], measured once ([`Model`]) and then learned from every batch. A [`Policy`]
+//! Every backend has a cost [`Line`] for each kind of [`Work`], measured once and then learned from every batch ([`Model`]). A [`Policy`]
 //! compares what each set of backends would need for a batch, the batch being divided so that all of a set end at once
 //! ([`divide`]), and follows the soonest. Three things keep it from trusting a guess for too long or too little:
 //!
@@ -10,13 +10,32 @@
 //!   batches in a row.
 //! - **Probes.** A backend that got slow, late or failed gets no share; now and then it is handed a copy of a few items that the others
 //!   answer too, and when that goes well it has its share again. Nobody waits for a probe.
+//!
+//! A share that a GPU has not answered when it is late is done over on the CPU; the first answer counts. So a GPU can cost time, and
+//! neither an item nor its place.
 
 mod backend;
+#[cfg(feature = "gpu")]
+mod batch;
+#[cfg(feature = "gpu")]
+mod calibrate;
 mod decision;
+#[cfg(feature = "gpu")]
+mod device;
 mod line;
 mod model;
+#[cfg(feature = "gpu")]
+mod observe;
 mod policy;
+#[cfg(feature = "gpu")]
+mod router;
+#[cfg(feature = "gpu")]
+mod sample;
 mod split;
+#[cfg(feature = "gpu")]
+mod store;
+#[cfg(all(test, feature = "gpu"))]
+mod tests;
 
 pub use decision::{Decision, Probe, Share, Why, Work};
 pub use line::Line;

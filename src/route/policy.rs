@@ -203,12 +203,18 @@ impl Policy {
         }
     }
 
-    /// Learns when work that was late was done after all.
-    pub fn learn_late(&mut self, decision: &Decision, share: &Share, seconds: f64) {
+    /// Learns what became of work that was late.
+    pub fn learn_late(&mut self, decision: &Decision, share: &Share, outcome: Outcome) {
         let Some(backend) = self.backends.get_mut(share.backend) else { return };
         let beside = if decision.shares.len() > 1 { backend.contention(decision.work) } else { 0.0 };
-        backend.finish(share.cost, seconds);
-        backend.learn(decision.work, share.items.len(), seconds / beside.exp());
+        match outcome {
+            Outcome::Done(Some(seconds)) => {
+                backend.finish(share.cost, seconds);
+                backend.learn(decision.work, share.items.len(), seconds / beside.exp());
+            }
+            Outcome::Done(None) | Outcome::Late(_) => {}
+            Outcome::Failed => backend.failed(),
+        }
     }
 
     /// Learns how a decision's probe was answered.
