@@ -74,6 +74,7 @@ fn the_json_of_run_has_its_fields_and_they_agree() {
     assert_eq!(
         fields,
         [
+            "backend",
             "blocks",
             "errors",
             "executor",
@@ -294,7 +295,7 @@ fn devices_lists_the_processor() {
 
 #[test]
 fn what_is_asked_for_wrongly_is_refused() {
-    let wrong: [(&[&str], &str); 16] = [
+    let wrong: [(&[&str], &str); 20] = [
         (&["run", "--wrong"], "--wrong"),
         (&["wrong"], "wrong"),
         (&["verify"], "<PATH>"),
@@ -307,6 +308,10 @@ fn what_is_asked_for_wrongly_is_refused() {
         (&["run", "--chain", "a.rlp", "--genesis", "a.json", "--blocks", "3"], "--blocks"),
         (&["run", "--block", "a.json", "--prestate", "a.json", "--seed", "3"], "--seed"),
         (&["run", "--threads", "0"], "--threads"),
+        (&["run", "--backend", "no such adapter"], "`phalanx devices` lists"),
+        (&["run", "--backend", "1000000"], "the last index is"),
+        (&["run", "--gpu-memory", "1K"], "at least 16M"),
+        (&["run", "--gpu-memory", "lots"], "--gpu-memory"),
         (&["run", "--mix", "60/25/14"], "sum to 100"),
         (&["run", "--blocks", "0"], "1 to 1000000 blocks, not 0"),
         (&["generate", "--accounts", "7", "--out", env!("CARGO_TARGET_TMPDIR")], "8 to 131072 accounts, not 7"),

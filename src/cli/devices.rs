@@ -83,9 +83,9 @@ fn gpu(index: usize, adapter: &crate::gpu::Adapter, list: bool) -> Gpu {
     if !refusals.is_empty() {
         notes.push(format!("   refused: {}", refusals.join(", ")));
     }
-    let serves = tested.as_ref().is_some_and(|test| {
-        !test.programs.is_empty() && test.programs.iter().all(|(_, admitted)| admitted.is_ok())
-    });
+    let serves = tested
+        .as_ref()
+        .is_some_and(|test| !test.programs.is_empty() && test.programs.iter().all(|(_, admitted)| admitted.is_ok()));
     let json = json!({
         "index": index,
         "backend": adapter.backend(),

@@ -130,7 +130,11 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Status, Failure> {
     }
     bar.finish_and_clear();
     let stopped = sources.len() - done;
-    print(&if args.common.json { to_json(&reports, left_out, stopped, verifier.backend()) } else { to_text(&reports, left_out, verifier.backend()) });
+    print(&if args.common.json {
+        to_json(&reports, left_out, stopped, verifier.backend())
+    } else {
+        to_text(&reports, left_out, verifier.backend())
+    });
     if stopped > 0 {
         error_line(&format!("stopped before {stopped} of {} files", sources.len()));
         return Ok(Status::NotChecked);
@@ -320,7 +324,6 @@ fn to_json(reports: &[FileReport], left_out: usize, stopped_before: usize, backe
             })
         })
         .collect();
-    let report =
-        json!({ "files": files, "left_out": left_out, "stopped_before": stopped_before, "backend": backend });
+    let report = json!({ "files": files, "left_out": left_out, "stopped_before": stopped_before, "backend": backend });
     format!("{report:#}")
 }

@@ -13,12 +13,12 @@ use super::program::Program;
 use super::shader::Arithmetic;
 use super::station::{Service, Start, Station};
 use super::tune::tune;
-use super::worker::{Served, Serving, Settings, Worker};
+use super::worker::{Given, Served, Serving, Settings, Worker};
 use crate::batch::{Batch, Columns};
 use crate::choice::ELSE;
 use crate::cpu::CpuBackend;
 use crate::error::Error;
-use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
+use crate::scheme::ecdsa::{RecoverBatch, RecoverItem, Signer, VerifyBatch, VerifyItem};
 use crate::verdict::Verdict;
 
 /// How long whoever asked for this adapter waits for it to be opened and admitted.
@@ -80,7 +80,12 @@ impl GpuBackend {
         Self::with(adapter.name().to_owned(), adapter.describe(), config.is_explicit, start(adapter.clone(), config))
     }
 
-    fn with(name: String, what: String, is_explicit: bool, (start, ready): (Start, super::station::Ready)) -> Self {
+    pub(super) fn with(
+        name: String,
+        what: String,
+        is_explicit: bool,
+        (start, ready): (Start, super::station::Ready),
+    ) -> Self {
         let mut posts = Posts::default();
         let recover = posts.add(Recover::new());
         let verify = posts.add(Verify::new());
@@ -88,19 +93,39 @@ impl GpuBackend {
         Self { name, is_explicit, station, recover, verify }
     }
 
-    /// The adapter's name.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Recovers signers; `None` where the CPU is to do it.
-    pub(crate) fn recover(&self, cpu: &CpuBackend, batch: &RecoverBatch) -> Result<Option<Vec<Verdict<Signer>>>, Error> {
+    pub(crate) fn recover(
+        &self,
+        cpu: &CpuBackend,
+        batch: &RecoverBatch,
+    ) -> Result<Option<Vec<Verdict<Signer>>>, Error> {
         self.check(&self.recover, cpu, batch)
     }
 
     /// Verifies; `None` where the CPU is to do it.
     pub(crate) fn verify(&self, cpu: &CpuBackend, batch: &VerifyBatch) -> Result<Option<Vec<Verdict<()>>>, Error> {
         self.check(&self.verify, cpu, batch)
+    }
+
+    /// Whether recoveries would be served now. Never waits.
+    pub(crate) fn serves_recover(&self) -> bool {
+        matches!(self.station.service(self.recover.number), Service::Ready(..))
+    }
+
+    /// Whether verifications would be served now. Never waits.
+    pub(crate) fn serves_verify(&self) -> bool {
+        matches!(self.station.service(self.verify.number), Service::Ready(..))
+    }
+
+    /// What the device gives of these recoveries, the CPU answering for none but those that the host's own checks settle; `None` if
+    /// it does not serve now.
+    pub(crate) fn give_recover(&self, cpu: &CpuBackend, items: &[RecoverItem]) -> Option<Given<Verdict<Signer>>> {
+        self.give(&self.recover, cpu, items)
+    }
+
+    /// The same for verifications.
+    pub(crate) fn give_verify(&self, cpu: &CpuBackend, items: &[VerifyItem]) -> Option<Given<Verdict<()>>> {
+        self.give(&self.verify, cpu, items)
     }
 
     /// Whether each program may serve, in the order of their admission; waits until that is known.
@@ -143,6 +168,33 @@ impl GpuBackend {
         Ok(Some((0..batch.len()).map_while(verdict).collect()))
     }
 
+    fn give<I: Copy + Sync, P: for<'x> Program<Item<'x> = I>>(
+        &self,
+        post: &Post<P>,
+        cpu: &CpuBackend,
+        items: &[I],
+    ) -> Option<Given<P::Answer>> {
+        let Service::Ready(worker, number) = self.station.service(post.number) else { return None };
+        Some(self.run(post, &worker, number, cpu, items.len(), &|index: usize| items[index]))
+    }
+
+    /// Has a worker answer, and gives it up after a fault.
+    fn run<'a, P: Program>(
+        &self,
+        post: &'a Post<P>,
+        worker: &Arc<Worker>,
+        number: usize,
+        cpu: &CpuBackend,
+        count: usize,
+        item: &(impl Fn(usize) -> P::Item<'a> + Sync),
+    ) -> Given<P::Answer> {
+        let given = post.served.answer(worker, number, cpu, count, item);
+        if let Some(fault) = &given.fault {
+            self.station.give_up(worker, fault);
+        }
+        given
+    }
+
     /// An answer for each item; `None` where the CPU is to give all of them.
     fn serve<'a, P: Program>(
         &self,
@@ -152,10 +204,7 @@ impl GpuBackend {
         item: &(impl Fn(usize) -> P::Item<'a> + Sync),
     ) -> Result<Option<Vec<P::Answer>>, Error> {
         let Some((worker, number)) = self.worker(post.number, P::NAME)? else { return Ok(None) };
-        let given = post.served.answer(&worker, number, cpu, count, item);
-        if let Some(fault) = &given.fault {
-            self.station.give_up(&worker, fault);
-        }
+        let given = self.run(post, &worker, number, cpu, count, item);
         let left = given.answers.iter().filter(|answer| answer.is_none()).count();
         metrics::counter!("phalanx.gpu.items", "program" => P::NAME).increment((count - left) as u64);
         metrics::counter!("phalanx.gpu.fallback.items", "program" => P::NAME).increment(left as u64);
@@ -178,7 +227,10 @@ impl GpuBackend {
             Service::Starting => format!("not ready within {READY_PATIENCE:?}"),
             Service::Refused(fault) | Service::Resting(fault) | Service::Quarantined(fault) => fault.to_string(),
         };
-        Err(Error::Backend { asked: self.name.clone(), problem: format!("it does not serve {name}: {problem}; {ELSE}") })
+        Err(Error::Backend {
+            asked: self.name.clone(),
+            problem: format!("it does not serve {name}: {problem}; {ELSE}"),
+        })
     }
 }
 
@@ -189,7 +241,7 @@ impl Drop for GpuBackend {
 }
 
 /// How an adapter is worked.
-fn settings(adapter: &Adapter, memory: u64) -> Settings {
+pub(super) fn settings(adapter: &Adapter, memory: u64) -> Settings {
     // Drivers of GPUs end what takes seconds, and a desktop stutters long before. Nothing watches a program on the CPU, which is
     // slower, and busy with other things too.
     let (step, patience) = if adapter.is_software() { (250, 60) } else { (50, 10) };
@@ -239,7 +291,8 @@ fn start(adapter: Adapter, config: GpuConfig) -> (Start, super::station::Ready) 
 
 fn variant(adapter: &Adapter, cache: Option<&Cache>) -> Result<Arithmetic, Fault> {
     let tuned = tune(adapter, cache);
-    let tuning = tuned.map_err(|error| Fault::Driver { doing: "timing variants".to_owned(), problem: error.to_string() })?;
+    let tuning =
+        tuned.map_err(|error| Fault::Driver { doing: "timing variants".to_owned(), problem: error.to_string() })?;
     tracing::info!(adapter = adapter.name(), variant = %tuning.variant, times = ?tuning.nanoseconds, "variant chosen");
     Ok(tuning.variant)
 }

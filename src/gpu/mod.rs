@@ -8,6 +8,8 @@
 //! defined in Rust.
 
 mod backend;
+#[cfg(test)]
+mod backend_tests;
 pub(crate) mod cache;
 mod device;
 mod dispatch;

@@ -54,9 +54,14 @@ enum Phase {
     Starting,
     Up(Arc<Worker>),
     /// Given up for a while.
-    Resting { until: Instant, fault: Fault },
+    Resting {
+        until: Instant,
+        fault: Fault,
+    },
     /// Given up.
-    Quarantined { fault: Fault },
+    Quarantined {
+        fault: Fault,
+    },
 }
 
 /// What became of a program's admission.
@@ -118,11 +123,6 @@ impl Station {
         });
         station.start(None);
         station
-    }
-
-    /// The adapter, driver and variant.
-    pub(super) fn what(&self) -> &str {
-        &self.what
     }
 
     /// Whether a program can be had now. Never waits; a device that has rested is opened again, behind the caller's back.

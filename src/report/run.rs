@@ -69,8 +69,8 @@ impl RunReport {
             rate(self.gas_per_second() / 1e6),
         );
         text += &format!(
-            "stages overlap, so that shares are of work and not of time; {} threads, {} executor; backend {}",
-            summary.threads, summary.executor, summary.backend
+            "signatures checked by {}\nstages overlap, so that shares are of work and not of time; {} threads, {} executor",
+            summary.backend, summary.threads, summary.executor
         );
         for note in &summary.notes {
             text += &format!("\nnote: {note}");

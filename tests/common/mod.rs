@@ -8,6 +8,7 @@ pub(crate) mod vectors;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use phalanx::Verifier;
 
@@ -25,13 +26,63 @@ pub(crate) fn test_data(sub: &str) -> Option<PathBuf> {
     }
     assert!(asked_for.is_none(), "PHALANX_TEST_DATA is set, but there is no folder {}", folder.display());
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    // Not `eprintln!`, which a passing test keeps to itself.
-    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: no test data at {}", folder.display());
+    skipped(&name, &format!("no test data at {}", folder.display()));
     None
 }
 
+/// Says that something is not tested here, and why.
+fn skipped(what: &str, why: &str) {
+    // Not `eprintln!`, which a passing test keeps to itself.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {what}: {why}");
+}
+
 /// Every backend, by name. What a test promises it promises of each of them.
-pub(crate) fn backends() -> Vec<(&'static str, Verifier)> {
-    let threads = |threads| Verifier::with_threads(threads).expect("a thread pool starts");
-    vec![("cpu", Verifier::cpu()), ("cpu, 1 thread", threads(1)), ("cpu, 3 threads", threads(3))]
+///
+/// A software adapter runs both variants of the GPU's kernels, where there is one; they are compiled once for all tests of a binary.
+pub(crate) fn backends() -> Vec<(&'static str, &'static Verifier)> {
+    static BACKENDS: OnceLock<Vec<(&'static str, Verifier)>> = OnceLock::new();
+    let backends = BACKENDS.get_or_init(|| {
+        let threads = |threads| Verifier::with_threads(threads).expect("a thread pool starts");
+        let mut backends =
+            vec![("cpu", Verifier::cpu()), ("cpu, 1 thread", threads(1)), ("cpu, 3 threads", threads(3))];
+        backends.extend(gpu::backends());
+        backends
+    });
+    backends.iter().map(|(name, verifier)| (*name, verifier)).collect()
+}
+
+#[cfg(not(feature = "gpu"))]
+mod gpu {
+    pub(super) fn backends() -> Vec<(&'static str, phalanx::Verifier)> {
+        Vec::new()
+    }
+}
+
+#[cfg(feature = "gpu")]
+mod gpu {
+    use phalanx::gpu::adapters;
+    use phalanx::gpu::shader::Arithmetic;
+    use phalanx::{BackendChoice, Verifier, VerifierConfig};
+
+    /// The first software adapter, in each variant that it runs.
+    pub(super) fn backends() -> Vec<(&'static str, Verifier)> {
+        let Some(adapter) = adapters().into_iter().find(phalanx::gpu::Adapter::is_software) else {
+            super::skipped("the GPU's backends", "no software adapter");
+            return Vec::new();
+        };
+        let backend = |arithmetic| {
+            let config = VerifierConfig {
+                backend: BackendChoice::Name(adapter.name().to_owned()),
+                arithmetic: Some(arithmetic),
+                without_cache: true,
+                ..VerifierConfig::default()
+            };
+            let name = match arithmetic {
+                Arithmetic::U64 => "software GPU, u64",
+                Arithmetic::U32 => "software GPU, u32",
+            };
+            (name, Verifier::new(&config).expect("an adapter that is there"))
+        };
+        adapter.variants().map(backend).collect()
+    }
 }

@@ -171,13 +171,24 @@ pub(in crate::gpu) enum Kind {
     /// It is too short.
     Short,
     /// One bit is not what the kernel wrote.
-    Flip { lane: usize, word: usize, bit: u32 },
+    Flip {
+        lane: usize,
+        word: usize,
+        bit: u32,
+    },
     /// Two lanes' outputs change places, seals and all.
     Swap(usize, usize),
     /// The kernel itself computes this word in every lane, and seals it.
-    Computes { word: usize, value: u32 },
+    Computes {
+        word: usize,
+        value: u32,
+    },
     /// The same in one lane.
-    ComputesIn { lane: usize, word: usize, value: u32 },
+    ComputesIn {
+        lane: usize,
+        word: usize,
+        value: u32,
+    },
 }
 
 /// A fault to come.
@@ -382,13 +393,8 @@ impl<S> FaultySlot<S> {
     }
 
     fn seal_again(&self, output: &mut [u32]) {
-        let spec = Spec {
-            name: "",
-            steps: Vec::new(),
-            table: Vec::new(),
-            output_words: self.output_words,
-            scratch_words: 0,
-        };
+        let spec =
+            Spec { name: "", steps: Vec::new(), table: Vec::new(), output_words: self.output_words, scratch_words: 0 };
         seal_all(&spec, self.nonce, self.lanes, output);
     }
 }

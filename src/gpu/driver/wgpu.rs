@@ -139,7 +139,8 @@ impl WgpuDevice {
         });
         let features = device.features();
         let cache = features.contains(wgpu::Features::PIPELINE_CACHE);
-        let cache = cache.then(|| scoped(&device, "making a pipeline cache", || stored.map(|stored| stored.open(&device))));
+        let cache =
+            cache.then(|| scoped(&device, "making a pipeline cache", || stored.map(|stored| stored.open(&device))));
         let tick = features.contains(wgpu::Features::TIMESTAMP_QUERY).then(|| queue.get_timestamp_period());
         Ok(Self {
             device,
@@ -410,10 +411,8 @@ impl Device for WgpuDevice {
     }
 
     fn read(&self, slot: &mut Slot, output: &mut Vec<u32>) -> Result<Option<Duration>, Fault> {
-        let driver = |error: wgpu::MapRangeError| Fault::Driver {
-            doing: "reading back".to_owned(),
-            problem: error.to_string(),
-        };
+        let driver =
+            |error: wgpu::MapRangeError| Fault::Driver { doing: "reading back".to_owned(), problem: error.to_string() };
         let read = slot.output_bytes + 16 * slot.timed_steps as u64;
         let mut ticks = Vec::new();
         self.scoped("reading back", || {

@@ -65,17 +65,14 @@ pub(super) struct Chunk<'a, P: Program> {
 
 impl<'a, P: Program> Chunk<'a, P> {
     /// Puts known answers among items, at random places.
-    pub(super) fn mix(
-        items: Vec<(usize, P::Item<'a>)>,
-        known: &[(usize, P::Item<'a>)],
-        sampler: &mut Sampler,
-    ) -> Self {
+    pub(super) fn mix(items: Vec<(usize, P::Item<'a>)>, known: &[(usize, P::Item<'a>)], sampler: &mut Sampler) -> Self {
         let count = items.len() + known.len();
         let mut canaries = sampler.distinct(known.len(), count).into_iter().zip(known).peekable();
         let mut items = items.into_iter();
         let (mut lanes, mut places) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for lane in 0..count {
-            let canary = canaries.next_if(|(at, _)| *at == lane).map(|(_, (index, item))| (Place::Known(*index), *item));
+            let canary =
+                canaries.next_if(|(at, _)| *at == lane).map(|(_, (index, item))| (Place::Known(*index), *item));
             let item = || items.next().map(|(index, item)| (Place::Item(index), item));
             if let Some((place, item)) = canary.or_else(item) {
                 places.push(place);

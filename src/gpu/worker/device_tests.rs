@@ -114,8 +114,7 @@ impl Bench {
         let driver = Arc::new(Faulty { inner, plans: plans.clone() });
         let start = Box::new(move |_: Option<&Fault>| Worker::start(Arc::clone(&driver), settings));
         let rest = Duration::from_millis(20);
-        let station =
-            Station::with_rest(adapter.describe(), start, Box::new(|_| {}), vec![served.clone()], rest);
+        let station = Station::with_rest(adapter.describe(), start, Box::new(|_| {}), vec![served.clone()], rest);
         Self { served, station, plans, cpu: CpuBackend::default() }
     }
 
@@ -149,7 +148,9 @@ impl Bench {
 fn devices() -> Vec<(Adapter, Arithmetic)> {
     let mut seen = BTreeSet::new();
     let adapters = adapters().into_iter().filter(|adapter| seen.insert(adapter.describe()));
-    adapters.flat_map(|adapter| adapter.variants().map(|variant| (adapter.clone(), variant)).collect::<Vec<_>>()).collect()
+    adapters
+        .flat_map(|adapter| adapter.variants().map(|variant| (adapter.clone(), variant)).collect::<Vec<_>>())
+        .collect()
 }
 
 #[test]

@@ -27,6 +27,7 @@ use super::error::Fault;
 use queue::{Pushed, Queue};
 use ring::Ring;
 
+pub(crate) use serve::Given;
 pub(super) use serve::{Served, Serving};
 
 /// How long a call that waits is left alone before it looks around.
@@ -112,7 +113,13 @@ impl Worker {
     /// Opens a device and starts its thread.
     pub(super) fn start<D: Driver>(driver: Arc<D>, settings: Settings) -> Result<Self, Fault> {
         let queue = Queue::new(settings.slots);
-        let shared = Arc::new(Shared { queue, settings, born: Instant::now(), seen: AtomicU64::new(0), tables: AtomicU64::new(0) });
+        let shared = Arc::new(Shared {
+            queue,
+            settings,
+            born: Instant::now(),
+            seen: AtomicU64::new(0),
+            tables: AtomicU64::new(0),
+        });
         let (opened, opening) = mpsc::channel();
         let thread = Arc::clone(&shared);
         spawn("phalanx-gpu", move || {
@@ -292,7 +299,7 @@ impl<D: Device> Compiler for Opened<D> {
         let (device, programs) = (Arc::clone(&self.device), Arc::clone(&self.programs));
         let failed = sender.clone();
         let spawned = spawn("phalanx-gpu-compile", move || {
-            let compiled = guard("compiling", || device.compile(&spec));
+            let compiled = guard(&format!("compiling {}", spec.name), || device.compile(&spec));
             let _ = sender.send(compiled.map(|compiled| {
                 let mut programs = programs.write().unwrap_or_else(PoisonError::into_inner);
                 programs.push(Arc::new(Compiled { spec, compiled }));
@@ -313,7 +320,9 @@ impl<D: Device> Compiler for Opened<D> {
 /// Starts a thread that nobody joins.
 pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
     let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-    spawned.map(drop).map_err(|error| Fault::Driver { doing: "starting a thread".to_owned(), problem: error.to_string() })
+    spawned
+        .map(drop)
+        .map_err(|error| Fault::Driver { doing: "starting a thread".to_owned(), problem: error.to_string() })
 }
 
 /// Calls the driver, and makes an error of a panic. wgpu panics where a device is lost while it is waited for.

@@ -125,11 +125,10 @@ mod tests {
         assert!(matches!(queue.push(3, SOON), Pushed::Full(3)));
         assert_eq!(queue.pop(SOON), Popped::Item(1));
         assert!(matches!(queue.push(3, SOON), Pushed::Queued));
-        assert_eq!([queue.pop(SOON), queue.pop(SOON), queue.pop(SOON)], [
-            Popped::Item(2),
-            Popped::Item(3),
-            Popped::Empty
-        ]);
+        assert_eq!(
+            [queue.pop(SOON), queue.pop(SOON), queue.pop(SOON)],
+            [Popped::Item(2), Popped::Item(3), Popped::Empty]
+        );
     }
 
     #[test]

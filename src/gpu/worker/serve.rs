@@ -51,11 +51,11 @@ pub(in crate::gpu) struct Served<P: Program> {
 
 /// What a device gave of a batch.
 #[derive(Debug)]
-pub(in crate::gpu) struct Given<T> {
+pub(crate) struct Given<T> {
     /// An answer for each item in order, or none where it has still to be given.
-    pub(in crate::gpu) answers: Vec<Option<T>>,
+    pub(crate) answers: Vec<Option<T>>,
     /// What kept the device from giving the others.
-    pub(in crate::gpu) fault: Option<Fault>,
+    pub(crate) fault: Option<Fault>,
 }
 
 /// A chunk that is on its way.
@@ -190,7 +190,9 @@ impl<P: Program> Served<P> {
         let [accepted, refused] = &self.kinds;
         let kinds = if refused.is_empty() { [accepted, accepted] } else { [accepted, refused] };
         let of_kind = |kind: &Vec<usize>, offset: usize| {
-            (0..CANARIES / 2).filter_map(|i| kind.get((turn + offset + i) % kind.len().max(1)).copied()).collect::<Vec<_>>()
+            (0..CANARIES / 2)
+                .filter_map(|i| kind.get((turn + offset + i) % kind.len().max(1)).copied())
+                .collect::<Vec<_>>()
         };
         // Where there is one kind only, the two halves are different ones of it.
         [of_kind(kinds[0], 0), of_kind(kinds[1], kinds[1].len() / 2)].concat()
@@ -239,7 +241,11 @@ impl<P: Program> Served<P> {
                 && *answer != self.known[*index].1
             {
                 let known = &self.known[*index].1;
-                return Err(self.wrong(chunk, lane, &format!("known answer {index} is {known:?}, and {answer:?} came")));
+                return Err(self.wrong(
+                    chunk,
+                    lane,
+                    &format!("known answer {index} is {known:?}, and {answer:?} came"),
+                ));
             }
         }
         Ok(given)
@@ -247,9 +253,8 @@ impl<P: Program> Served<P> {
 
     /// Checks refusals again, as many as the time allows.
     fn recheck(&self, cpu: &CpuBackend, chunk: &Chunk<'_, P>, done: &Done, given: &[P::Answer]) -> Result<(), Fault> {
-        let is_refused = |lane: &usize| {
-            matches!(chunk.places[*lane], Place::Item(_)) && self.program.is_refusal(&given[*lane])
-        };
+        let is_refused =
+            |lane: &usize| matches!(chunk.places[*lane], Place::Item(_)) && self.program.is_refusal(&given[*lane]);
         let refused: Vec<usize> = (0..given.len()).filter(is_refused).collect();
         let allowed = self.budget().allow(done.took, refused.len());
         if allowed == 0 {

@@ -137,8 +137,7 @@ impl Bench {
         let driver = Arc::new(Faulty { inner: device.clone(), plans: plans.clone() });
         let start = Box::new(move |_: Option<&Fault>| Worker::start(Arc::clone(&driver), settings));
         let rest = Duration::from_millis(20);
-        let station =
-            Station::with_rest("a double".to_owned(), start, Box::new(|_| {}), vec![served.clone()], rest);
+        let station = Station::with_rest("a double".to_owned(), start, Box::new(|_| {}), vec![served.clone()], rest);
         Self { served, station, device, plans, cpu: CpuBackend::default() }
     }
 
