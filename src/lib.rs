@@ -32,6 +32,7 @@
 //! the verifier's pool or else rayon's global one. Signatures are public, so nothing runs in constant time, and no secret
 //! should be handed to it.
 
+pub mod arithmetic;
 pub mod batch;
 pub mod chain;
 mod choice;

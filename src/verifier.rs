@@ -196,6 +196,13 @@ fn candidate(adapter: &Adapter, arithmetic: Option<Arithmetic>) -> Candidate {
     }
 }
 
+/// A verifier with this CPU backend.
+impl From<CpuBackend> for Verifier {
+    fn from(cpu: CpuBackend) -> Self {
+        Self::on_cpu(cpu, "asked for")
+    }
+}
+
 /// Counts what a backend answered before it is handed on: a lane that got lost must not shift the others.
 fn counted<T>(backend: &'static str, handed: usize, answers: Vec<T>) -> Result<Vec<T>, Error> {
     if answers.len() == handed { Ok(answers) } else { Err(Error::Lost { backend, handed, answered: answers.len() }) }

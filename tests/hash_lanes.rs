@@ -46,6 +46,17 @@ fn a_processor_lists_the_form_that_is_chosen() {
 }
 
 #[test]
+fn sha256_known_answers_of_nist_in_every_form() {
+    let Some(known) = common::sha256_known_answers() else { return };
+    let messages: Vec<_> = known.iter().map(|(message, _)| message.as_slice()).collect();
+    for lanes in Sha256Lanes::forms() {
+        let mut digests = vec![[0; 32]; known.len()];
+        lanes.sha256_each(&messages, &mut digests);
+        assert!(digests.iter().eq(known.iter().map(|(_, digest)| digest)), "{}", lanes.name());
+    }
+}
+
+#[test]
 fn lanes_of_one_length() {
     for length in LENGTHS {
         // One message, a few, a full vector of each width and its neighbours, two and some.

@@ -1,8 +1,8 @@
-//! The CPU backend: every item by itself, in order, over rayon's threads.
+//! The CPU backend: blocks of items in vector lanes, in order, over rayon's threads.
 //!
 //! An answer depends on its item alone, so neither the number of threads nor the way a batch is cut can change it.
 
-pub(crate) mod ecdsa;
+mod ecdsa;
 mod hash;
 
 use std::ops::RangeInclusive;
@@ -10,17 +10,17 @@ use std::ops::RangeInclusive;
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
+use crate::arithmetic::Platform;
 use crate::batch::{Batch, Columns, MessageBatch};
 use crate::error::Error;
-use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
+use crate::scheme::ecdsa::{RecoverBatch, RecoverItem, Signer, VerifyBatch, VerifyItem};
 use crate::scheme::hash::HashFunction;
 use crate::verdict::{Reason, Verdict};
 
 pub use hash::{KeccakLanes, Sha256Lanes, hash_each, keccak256, keccak256_of_keys, sha256, sha256d};
 
-/// Items a thread takes at a time: about a millisecond of recoveries, so that threads seldom ask for more and
-/// none is left waiting for long at the end.
-const ITEMS_PER_TASK: usize = 16;
+/// The most lanes a vector has; blocks are cut to multiples of it.
+const LANES: usize = 8;
 
 /// Messages a thread takes at a time when hashing: enough to fill every lane with messages of like length.
 const HASHES_PER_TASK: RangeInclusive<usize> = 16..=256;
@@ -33,6 +33,7 @@ const TASK_BYTES: usize = 1 << 16;
 #[derive(Debug, Default)]
 pub struct CpuBackend {
     pool: Option<rayon::ThreadPool>,
+    platform: Platform,
 }
 
 impl CpuBackend {
@@ -43,7 +44,13 @@ impl CpuBackend {
             .thread_name(|index| format!("phalanx-cpu-{index}"))
             .build()
             .map_err(|source| Error::ThreadPool { threads, source })?;
-        Ok(Self { pool: Some(pool) })
+        Ok(Self { pool: Some(pool), platform: Platform::detect() })
+    }
+
+    /// The same backend, with another form of the lanes than the fastest that this machine has.
+    #[must_use]
+    pub fn on_platform(self, platform: Platform) -> Self {
+        Self { platform, ..self }
     }
 
     /// How many threads it works on.
@@ -63,13 +70,13 @@ impl CpuBackend {
     /// Recovers the signer of every item, in order.
     #[must_use]
     pub fn recover(&self, batch: &RecoverBatch) -> Vec<Verdict<Signer>> {
-        self.check_each(batch, ecdsa::recover)
+        self.check_blocks(batch, |items| ecdsa::recover(self.platform, items))
     }
 
     /// Verifies every item, in order.
     #[must_use]
     pub fn verify(&self, batch: &VerifyBatch) -> Vec<Verdict<()>> {
-        self.check_each(batch, ecdsa::verify)
+        self.check_blocks(batch, |items| ecdsa::verify(self.platform, items))
     }
 
     /// Hashes every message, in order.
@@ -86,21 +93,53 @@ impl CpuBackend {
         digests
     }
 
-    fn check_each<C: Columns, T: Send>(
+    /// Checks a batch in blocks of about one size, as many for each thread.
+    fn check_blocks<C: Columns, T: Send>(
         &self,
         batch: &Batch<C>,
-        check: impl Fn(&C::Item) -> Result<T, Reason> + Sync,
-    ) -> Vec<Verdict<T>>
-    where
-        C::Item: Send,
-    {
+        check: impl Fn(BlockItems<'_, C>) -> Vec<Result<T, Reason>> + Sync,
+    ) -> Vec<Verdict<T>> {
+        let threads = self.threads();
+        let blocks = batch.len().div_ceil(ecdsa::BLOCK).next_multiple_of(threads);
+        let size = batch.len().div_ceil(blocks.max(1)).next_multiple_of(LANES);
         self.install(|| {
-            (0..batch.len())
+            (0..batch.len().div_ceil(size.max(1)))
                 .into_par_iter()
-                .with_min_len(ITEMS_PER_TASK)
-                .filter_map(|index| batch.get(index))
-                .map(|item| item.and_then(|item| check(&item)).into())
+                .flat_map_iter(|block| {
+                    let indices = block * size..batch.len().min((block + 1) * size);
+                    check(BlockItems { batch, indices }).into_iter().map(Verdict::from)
+                })
                 .collect()
         })
+    }
+}
+
+/// Recovers the signer of each item, on the thread it is called from.
+#[cfg(feature = "gpu")]
+pub(crate) fn recover(items: &[RecoverItem]) -> Vec<Verdict<Signer>> {
+    ecdsa::recover(Platform::detect(), items.iter().copied().map(Ok)).into_iter().map(Verdict::from).collect()
+}
+
+/// Verifies each item, on the thread it is called from.
+#[cfg(feature = "gpu")]
+pub(crate) fn verify(items: &[VerifyItem]) -> Vec<Verdict<()>> {
+    ecdsa::verify(Platform::detect(), items.iter().copied().map(Ok)).into_iter().map(Verdict::from).collect()
+}
+
+/// The items of a block, in order.
+struct BlockItems<'a, C> {
+    batch: &'a Batch<C>,
+    indices: std::ops::Range<usize>,
+}
+
+impl<C: Columns> Iterator for BlockItems<'_, C> {
+    type Item = Result<C::Item, Reason>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.batch.get(self.indices.next()?)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.indices.size_hint()
     }
 }

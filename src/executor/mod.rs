@@ -4,7 +4,9 @@
 //! it writes nothing. What it returns is compared with the header by [`check_outcome`]. The sequential executor is the
 //! oracle of every other.
 
+mod accounting;
 mod block;
+mod block_stm;
 mod builder;
 mod delta;
 mod environment;
@@ -16,6 +18,7 @@ mod sequential;
 mod trie;
 mod world;
 
+pub use block_stm::BlockStmExecutor;
 pub use builder::{BlockAttributes, BuildError};
 pub use delta::{AccountDelta, AccountState, StateDelta};
 pub use ledger::{Imported, Ledger, LedgerError};

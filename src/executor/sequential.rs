@@ -2,18 +2,19 @@
 
 use std::sync::OnceLock;
 
-use alloy_consensus::{Eip658Value, Receipt, ReceiptEnvelope, Transaction as _};
+use alloy_consensus::Eip658Value;
 use alloy_evm::{EthEvmFactory, Evm, EvmFactory};
 use alloy_hardforks::EthereumHardfork as Fork;
 use alloy_primitives::{Address, B256, U256};
 use revm::DatabaseCommit;
 use revm::bytecode::Bytecode;
-use revm::context_interface::result::{EVMError, ExecutionResult};
+use revm::context_interface::result::EVMError;
 use revm::database::State;
 use revm::database::states::bundle_state::BundleRetention;
 use revm::database_interface::DatabaseRef;
 use revm::state::AccountInfo;
 
+use super::accounting::{Accounting, Executed, Totals};
 use super::delta::StateDelta;
 use super::environment::{block_environment, transaction_environment};
 use super::{ExecutionError, Executor, Outcome, ReadState, StateError, block as steps};
@@ -57,23 +58,15 @@ fn execute(
     let mut state = State::builder().with_database_ref(watched).with_bundle_update().build();
     let mut evm = EthEvmFactory::default().create_evm(&mut state, block_environment(header, &forks));
     let mut delta = StateDelta::default();
-    let mut receipts = Vec::with_capacity(block.transactions().len());
-    let mut gas_used = 0;
-    let mut blob_gas_used = 0;
+    let mut accounting = Accounting::new(block);
 
     steps::begin(&mut evm, block, &forks)?;
     for (index, verified) in block.transactions().iter().enumerate() {
         *progress = Some(index);
-        let transaction = verified.transaction();
-        let available = header.gas_limit.saturating_sub(gas_used);
-        if transaction.gas_limit() > available {
-            let problem = format!("gas limit {} is above the {available} left in the block", transaction.gas_limit());
-            return Err(ExecutionError::InvalidTransaction { index, problem });
-        }
-        let executed = evm.transact_raw(transaction_environment(verified)).map_err(|error| failed(index, error))?;
-        gas_used += executed.result.gas().tx_gas_used();
-        blob_gas_used += transaction.blob_gas_used().unwrap_or_default();
-        evm.db_mut().commit(executed.state);
+        accounting.check_gas_limit()?;
+        let result = evm.transact_raw(transaction_environment(verified)).map_err(|error| failed(index, error))?;
+        let executed = Executed::from(result.result);
+        evm.db_mut().commit(result.state);
         let status = match &mut roots {
             Some(roots) => {
                 let change = take_delta(evm.db_mut());
@@ -81,15 +74,16 @@ fn execute(
                 delta.extend(change);
                 Eip658Value::PostState(root)
             }
-            None => Eip658Value::Eip658(executed.result.is_success()),
+            None => executed.status(),
         };
-        receipts.push(receipt(transaction.tx_type(), status, gas_used, executed.result));
+        accounting.add(executed, status);
     }
     *progress = None;
-    let requests = steps::finish(&mut evm, block, &receipts, &forks)?;
+    let requests = steps::finish(&mut evm, block, accounting.receipts(), &forks)?;
     drop(evm);
     delta.extend(take_delta(&mut state));
     let receipts_have_roots = !needs_roots || roots.is_some();
+    let Totals { receipts, gas_used, blob_gas_used } = accounting.into_totals();
     Ok(Outcome { receipts, receipts_have_roots, gas_used, blob_gas_used, requests, delta })
 }
 
@@ -100,16 +94,6 @@ fn execute(
 fn take_delta<D: revm::Database>(state: &mut State<D>) -> StateDelta {
     state.merge_transitions(BundleRetention::PlainState);
     state.take_bundle().into()
-}
-
-fn receipt(
-    ty: alloy_consensus::TxType,
-    status: Eip658Value,
-    cumulative_gas_used: u64,
-    result: ExecutionResult,
-) -> ReceiptEnvelope {
-    let receipt = Receipt { status, cumulative_gas_used, logs: result.into_logs() };
-    ReceiptEnvelope::from_typed(ty, receipt.with_bloom())
 }
 
 fn failed<E: std::fmt::Display>(index: usize, error: EVMError<E>) -> ExecutionError {

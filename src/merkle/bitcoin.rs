@@ -53,7 +53,7 @@ pub fn root(leaves: &[[u8; 32]]) -> Root {
 
 /// Climbs `height` levels, to the one node there if `leaves` are at most 2^`height`; a lone node on the way is paired with
 /// itself as any odd one is.
-fn climb(leaves: &[[u8; 32]], height: u32) -> Root {
+pub(crate) fn climb(leaves: &[[u8; 32]], height: u32) -> Root {
     let lanes = Sha256Lanes::detect();
     let (mut level, mut above) = (leaves.to_vec(), Vec::new());
     let mut mutated = false;
@@ -225,6 +225,40 @@ mod tests {
         }
         // Every count but the eight powers of two.
         assert_eq!(seen, 122);
+    }
+
+    #[test]
+    fn trees_of_several_subtrees_have_the_roots_and_the_mutations_of_the_definition() {
+        let subtree = 1 << SUBTREE_HEIGHT;
+        let mut mutated = 0;
+        for honest in [1, 2, 3, 4, 5].map(|subtrees| subtrees * subtree) {
+            for count in [honest - 1, honest, honest + 1, honest + 2, honest + 3, honest + subtree / 2] {
+                let honest = leaves(count);
+                for repeated in [0, 1, 2, subtree / 2, subtree, 2 * subtree] {
+                    let Some(start) = count.checked_sub(repeated) else { continue };
+                    let list = [&honest, &honest[start..]].concat();
+                    let expected =
+                        Root { hash: root_by_definition(list.clone()), mutated: mutated_by_definition(&list) };
+                    assert_eq!(root(&list), expected, "{count} leaves, the last {repeated} repeated");
+                    mutated += usize::from(expected.mutated);
+                }
+            }
+        }
+        assert_eq!(mutated, 29);
+        // Two levels of subtrees.
+        let large = leaves((1 << (2 * SUBTREE_HEIGHT)) + 3);
+        assert_eq!(root(&large), Root { hash: root_by_definition(large), mutated: false });
+    }
+
+    /// Whether two equal nodes, neither of them a copy, are paired at any level.
+    fn mutated_by_definition(leaves: &[[u8; 32]]) -> bool {
+        let mut level = leaves.to_vec();
+        let mut mutated = false;
+        while level.len() > 1 {
+            mutated |= level.chunks_exact(2).any(|pair| pair[0] == pair[1]);
+            level = level.chunks(2).map(|pair| sha256d(&[pair[0], pair[pair.len() - 1]].concat())).collect();
+        }
+        mutated
     }
 
     #[test]

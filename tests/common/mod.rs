@@ -2,6 +2,10 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub(crate) mod curve;
+#[cfg(feature = "gpu")]
+pub(crate) mod gpu;
+#[cfg(feature = "executor")]
+pub(crate) mod mainnet;
 pub(crate) mod oracle;
 pub(crate) mod stream;
 pub(crate) mod vectors;
@@ -11,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use phalanx::Verifier;
+use phalanx::arithmetic::Platform;
+use phalanx::cpu::CpuBackend;
 
 /// The folder `sub` of the public test data that the project does not ship.
 ///
@@ -45,21 +51,45 @@ pub(crate) fn backends() -> Vec<(&'static str, &'static Verifier)> {
         let threads = |threads| Verifier::with_threads(threads).expect("a thread pool starts");
         let mut backends =
             vec![("cpu", Verifier::cpu()), ("cpu, 1 thread", threads(1)), ("cpu, 3 threads", threads(3))];
-        backends.extend(gpu::backends());
+        // Every form of the lanes that this machine has; the first is the one that the others run.
+        for platform in Platform::available().into_iter().skip(1) {
+            backends.push((platform.name(), CpuBackend::default().on_platform(platform).into()));
+        }
+        backends.extend(software::backends());
         backends
     });
     backends.iter().map(|(name, verifier)| (*name, verifier)).collect()
 }
 
+/// NIST's short and long messages for SHA-256 (CAVP, byte-oriented), with their digests.
+pub(crate) fn sha256_known_answers() -> Option<Vec<(Vec<u8>, [u8; 32])>> {
+    let folder = test_data("vectors")?;
+    let mut known = Vec::new();
+    for (file, cases) in [("pyca_SHA256ShortMsg.rsp", 65), ("pyca_SHA256LongMsg.rsp", 64)] {
+        let text = std::fs::read_to_string(folder.join(file)).expect("the vectors are readable");
+        let value = |line: &str, name: &str| line.strip_prefix(name)?.strip_prefix(" = ").map(str::to_owned);
+        let values = |name| text.lines().filter_map(|line| value(line, name)).collect::<Vec<_>>();
+        let (lengths, messages, digests) = (values("Len"), values("Msg"), values("MD"));
+        assert_eq!((lengths.len(), messages.len(), digests.len()), (cases, cases, cases), "{file}");
+        for ((bits, message), digest) in lengths.iter().zip(&messages).zip(&digests) {
+            let length = bits.parse::<usize>().expect("a number") / 8;
+            // The empty message is written as one zero byte.
+            let message = hex::decode(message).expect("hexadecimal")[..length].to_vec();
+            known.push((message, hex::decode(digest).expect("hexadecimal").try_into().expect("32 bytes")));
+        }
+    }
+    Some(known)
+}
+
 #[cfg(not(feature = "gpu"))]
-mod gpu {
+mod software {
     pub(super) fn backends() -> Vec<(&'static str, phalanx::Verifier)> {
         Vec::new()
     }
 }
 
 #[cfg(feature = "gpu")]
-mod gpu {
+mod software {
     use phalanx::gpu::adapters;
     use phalanx::gpu::shader::Arithmetic;
     use phalanx::{BackendChoice, Verifier, VerifierConfig};

@@ -8,7 +8,7 @@ use crate::gpu::program::{Garbled, Program, Step};
 use crate::gpu::shader::constants::ecdsa::{SCALAR_RUN, SCRATCH_QUADS, VERIFY_QUADS};
 use crate::gpu::shader::ecdsa as kernels;
 use crate::scheme::ecdsa::{KeyBytes, VerifyItem};
-use crate::verdict::Verdict;
+use crate::verdict::{Reason, Verdict};
 
 const ITEM_WORDS: usize = VERIFY_QUADS as usize * 4;
 
@@ -92,7 +92,7 @@ impl Program for Verify {
     }
 
     fn answer_on_cpu(&self, item: &VerifyItem) -> Verdict<()> {
-        cpu::ecdsa::verify(item).into()
+        cpu::verify(&[*item]).pop().unwrap_or(Verdict::Invalid(Reason::Mismatch))
     }
 
     fn is_refusal(&self, answer: &Verdict<()>) -> bool {

@@ -9,7 +9,7 @@ mod validate;
 use std::fmt;
 
 pub use constants::WORKGROUP_SIZE;
-pub(crate) use constants::{CHAIN_LENGTH, SMALL_FACTOR};
+pub(crate) use constants::{CHAIN_LENGTH, HASH_MAX_BLOCKS, MERKLE_LEAVES, SMALL_FACTOR};
 pub use link::{LinkError, Linked, Origin};
 pub use render::RenderError;
 pub use validate::{Shader, ShaderError};
@@ -78,6 +78,11 @@ pub const KERNELS: &[Kernel] = &[
     check("field_equal"),
     check("field_is_zero"),
     check("field_magnitudes"),
+    hash("sha256", "sha256"),
+    hash("sha256d", "sha256"),
+    hash("keccak256", "keccak256"),
+    hash("merkle_bitcoin", "merkle"),
+    hash("merkle_rfc6962", "merkle"),
     ecdsa::PREPARE_RECOVER,
     ecdsa::PREPARE_VERIFY,
     ecdsa::LIFT,
@@ -135,6 +140,11 @@ pub(super) const fn check(name: &'static str) -> Kernel {
 /// A chain of field operations.
 pub(super) const fn timing(name: &'static str) -> Kernel {
     Kernel { name, file: "field_timing", hot: true }
+}
+
+/// A hash of a lane.
+pub(super) const fn hash(name: &'static str, file: &'static str) -> Kernel {
+    Kernel { name, file, hot: true }
 }
 
 /// Links a file under `shaders/kernel`.

@@ -1,0 +1,194 @@
+//! Table and multiply: a G + b P for every item of a block.
+//!
+//! b P by the halves of b (Gallant, Lambert and Vanstone) and interleaved windows (Strauss): 26 windows of 5 bits, in each
+//! the sum of a multiple of P and one of lambda P, those sums made in affine coordinates for all windows at once. a G is a
+//! sum of 22 entries of a table, by pairs, in affine coordinates too.
+
+use super::super::digits::{Digit, PointDigits, WIDTH, WINDOWS};
+use super::super::field::portable::Element;
+use super::super::field::{FieldLanes, Kernel, LaneMask, Limbs};
+use super::super::group::batch::add_pairs;
+use super::super::group::complete::{Point, normalise};
+use super::super::table::{GeneratorTable, MULTIPLES, MakeOddMultiples, OddMultiples};
+use super::{Affine, AffinePoint, Jacobian, Scalar, Sums, item};
+
+/// a G + b P, with b not zero.
+pub(super) struct Combination {
+    point: AffinePoint,
+    /// a.
+    generator: Scalar,
+    /// b.
+    digits: PointDigits,
+}
+
+impl Combination {
+    pub(super) fn new(a: Scalar, b: Scalar, point: AffinePoint) -> Self {
+        Self { point, generator: a, digits: PointDigits::new(b) }
+    }
+
+    /// The sum by complete formulas, whatever the point.
+    pub(super) fn complete(&self, table: &GeneratorTable) -> Point {
+        let first = Point::INFINITY.add(&self.point);
+        let multiples: Vec<Point> = match first.double().to_affine() {
+            Some(double) => {
+                std::iter::successors(Some(first), |multiple| Some(multiple.add(&double))).take(MULTIPLES).collect()
+            }
+            None => vec![first; MULTIPLES],
+        };
+        let multiples = normalise(&multiples);
+        let mut sum = Point::INFINITY;
+        for window in (0..WINDOWS).rev() {
+            sum.double_times(WIDTH);
+            for (half, digits) in self.digits.0.iter().enumerate() {
+                let digit = digits[window];
+                // A multiple at infinity adds nothing.
+                let Some(multiple) = multiples[digit.index()] else { continue };
+                let multiple = if half == 1 { multiple.times_lambda() } else { multiple };
+                sum = sum.add(&signed(multiple, digit));
+            }
+        }
+        let number = table.comb.number(self.generator);
+        for window in 0..table.comb.windows() {
+            let digit = table.comb.digit(&number, window);
+            sum = sum.add(&signed(*table.row(window, digit), digit));
+        }
+        sum
+    }
+}
+
+fn signed(point: AffinePoint, digit: Digit) -> AffinePoint {
+    if digit.is_negative() { point.negated() } else { point }
+}
+
+/// Makes the tables of a block, one for each lane.
+pub(super) fn tables<F: FieldLanes>(combinations: &[Combination], tables: &mut [OddMultiples], sums: &mut Sums<F>) {
+    struct Tables<'a, F>(&'a [Combination], &'a mut [OddMultiples], &'a mut Sums<F>);
+    impl<F: FieldLanes> Kernel for Tables<'_, F> {
+        type Output = ();
+        #[inline(always)]
+        fn run(self) {
+            let Self(combinations, tables, sums) = self;
+            let mut points = Vec::with_capacity(sums.exceptional.len());
+            for group in 0..sums.exceptional.len() {
+                points.push(Affine::<F>::load(|lane| &item::<F, _>(combinations, group, lane).point));
+            }
+            let make = MakeOddMultiples {
+                points: &points,
+                tables,
+                inverter: &mut sums.inverter,
+                exceptional: &mut sums.exceptional,
+            };
+            make.run();
+        }
+    }
+    F::outlined(Tables(combinations, tables, sums));
+}
+
+/// Adds up each item's sum from the tables.
+pub(super) fn multiply<F: FieldLanes>(
+    combinations: &[Combination],
+    table: &GeneratorTable,
+    tables: &[OddMultiples],
+    sums: &mut Sums<F>,
+) {
+    let numbers: Vec<Limbs> = combinations.iter().map(|item| table.comb.number(item.generator)).collect();
+    F::outlined(Multiply { combinations, table, numbers: &numbers, tables, sums });
+}
+
+struct Multiply<'a, F> {
+    combinations: &'a [Combination],
+    table: &'a GeneratorTable,
+    /// For each item the number whose windows are the digits of a.
+    numbers: &'a [Limbs],
+    tables: &'a [OddMultiples],
+    sums: &'a mut Sums<F>,
+}
+
+impl<F: FieldLanes> Kernel for Multiply<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let generator_parts = self.generator_parts();
+        let windows = self.windows();
+        for (windows, generator_part) in windows.chunks_exact(WINDOWS).zip(&generator_parts) {
+            let mut windows = windows.iter().rev();
+            let Some(first) = windows.next() else { continue };
+            let mut sum = Jacobian::from_affine(first);
+            for window in windows {
+                sum.double_times(WIDTH);
+                sum.add_affine(window);
+            }
+            sum.add_affine(generator_part);
+            self.sums.points.push(sum);
+        }
+    }
+}
+
+impl<F: FieldLanes> Multiply<'_, F> {
+    /// a G of every item.
+    #[inline(always)]
+    fn generator_parts(&mut self) -> Vec<Affine<F>> {
+        let comb = self.table.comb;
+        let groups = self.sums.exceptional.len();
+        let mut parts = Vec::with_capacity(groups * comb.windows());
+        for group in 0..groups {
+            for window in 0..comb.windows() {
+                let digits = Digits::<F>::new(|lane| comb.digit(item::<F, _>(self.numbers, group, lane), window));
+                parts.push(digits.select(|_, digit| self.table.row(window, digit)));
+            }
+        }
+        let mut per_group = comb.windows();
+        while per_group > 1 {
+            per_group = add_pairs(&mut parts, per_group, &mut self.sums.inverter, &mut self.sums.exceptional);
+        }
+        parts
+    }
+
+    /// For every group and window, the lowest first, what the digits of both halves ask for, added up.
+    #[inline(always)]
+    fn windows(&mut self) -> Vec<Affine<F>> {
+        let beta = F::splat(&Element::BETA.to_limbs());
+        let groups = self.sums.exceptional.len();
+        let mut windows = Vec::with_capacity(groups * WINDOWS * 2);
+        for (group, tables) in self.tables.chunks_exact(F::LANES).enumerate() {
+            for window in 0..WINDOWS {
+                let digits = |half: usize| {
+                    Digits::<F>::new(|lane| item::<F, _>(self.combinations, group, lane).digits.0[half][window])
+                };
+                windows.push(digits(0).select(|lane, digit| &tables[lane][digit.index()]));
+                let mut other = digits(1).select(|lane, digit| &tables[lane][digit.index()]);
+                other.x = other.x.mul(&beta);
+                windows.push(other);
+            }
+        }
+        add_pairs(&mut windows, 2, &mut self.sums.inverter, &mut self.sums.exceptional);
+        windows
+    }
+}
+
+/// A digit for each lane.
+struct Digits<F> {
+    digits: [Digit; LaneMask::BITS as usize],
+    negative: LaneMask,
+    form: std::marker::PhantomData<F>,
+}
+
+impl<F: FieldLanes> Digits<F> {
+    #[inline(always)]
+    fn new(digit: impl Fn(usize) -> Digit) -> Self {
+        let mut digits = [digit(0); LaneMask::BITS as usize];
+        let mut negative = 0;
+        for (lane, slot) in digits.iter_mut().enumerate().take(F::LANES) {
+            *slot = digit(lane);
+            negative |= LaneMask::from(slot.is_negative()) << lane;
+        }
+        Self { digits, negative, form: std::marker::PhantomData }
+    }
+
+    /// The multiples that `row` has for the digits, with the digits' signs.
+    #[inline(always)]
+    fn select<'a>(&self, row: impl Fn(usize, Digit) -> &'a AffinePoint) -> Affine<F> {
+        Affine::load(|lane| row(lane, self.digits[lane])).negate(self.negative)
+    }
+}

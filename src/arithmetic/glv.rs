@@ -1,0 +1,126 @@
+//! The Gallant-Lambert-Vanstone split: k = k1 + λ k2 with halves of at most 128 bits, and the digits of such halves.
+//!
+//! With λ (x, y) = (β x, y) a multiplication by k becomes two by half as many bits (Gallant, Lambert, Vanstone, CRYPTO 2001;
+//! Guide to Elliptic Curve Cryptography, algorithm 3.74).
+
+use super::limbs::{high, join, low, mul_256, multiply_add, sub_borrow};
+use super::scalar::Scalar;
+
+// The lattice of (a, b) with a + b λ = 0 modulo n has the short basis (A1, -MINUS_B1), (2^128 + A2_LOW, A1).
+const A1: u128 = 0x3086_d221_a7d4_6bcd_e86c_90e4_9284_eb15;
+const MINUS_B1: u128 = 0xe443_7ed6_010e_8828_6f54_7fa9_0abf_e4c3;
+const A2_LOW: u128 = 0x14ca_50f7_a8e2_f3f6_57c1_108d_9d44_cfd8;
+
+/// round(2^384 `A1` / n).
+const G1: [u64; 4] = [0xe893_209a_45db_b031, 0x3daa_8a14_71e8_ca7f, 0xe86c_90e4_9284_eb15, 0x3086_d221_a7d4_6bcd];
+/// round(2^384 `MINUS_B1` / n).
+const G2: [u64; 4] = [0x1571_b4ae_8ac4_7f71, 0x2212_08ac_9df5_06c6, 0x6f54_7fa9_0abf_e4c4, 0xe443_7ed6_010e_8828];
+
+/// A signed integer of at most 128 bits and a sign.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Half {
+    /// The absolute value.
+    pub magnitude: u128,
+    /// Whether it is below zero. A zero may have either sign.
+    pub negative: bool,
+}
+
+impl Half {
+    /// How many signed digits of `width` bits cover every half: one bit more than 128, for the last carry.
+    #[must_use]
+    pub const fn digit_count(width: u32) -> usize {
+        129_usize.div_ceil(width as usize)
+    }
+
+    /// The same number modulo n.
+    #[must_use]
+    pub fn to_scalar(self) -> Scalar {
+        let magnitude = Scalar::from_u128(self.magnitude);
+        if self.negative { -magnitude } else { magnitude }
+    }
+
+    /// The number negated.
+    #[must_use]
+    pub const fn negated(self) -> Self {
+        Self { magnitude: self.magnitude, negative: !self.negative }
+    }
+
+    /// Signed digits of `width` bits, the lowest first: each in `[-2^(width - 1), 2^(width - 1)]`, and their sum, each times
+    /// 2^(`width` times its index), is the number. Yields [`Half::digit_count`] digits; `width` is 1 to 16.
+    ///
+    /// For a positive number no digit is -2^(`width` - 1), and for a negative one none is 2^(`width` - 1).
+    #[inline]
+    pub fn digits(self, width: u32) -> impl Iterator<Item = i32> {
+        debug_assert!((1..=16).contains(&width), "the width of a window");
+        let mask = (1_i32 << width) - 1;
+        let half = 1 << (width - 1);
+        let mut rest = self.magnitude;
+        let mut carry = 0;
+        (0..Self::digit_count(width)).map(move |_| {
+            let digit = (low_word(rest) & mask) + carry;
+            rest = rest.checked_shr(width).unwrap_or(0);
+            carry = i32::from(digit > half);
+            let digit = digit - (carry << width);
+            if self.negative { -digit } else { digit }
+        })
+    }
+}
+
+impl Scalar {
+    /// Splits k into (k1, k2) with k = k1 + λ k2 modulo n.
+    ///
+    /// Babai rounding: c1 = round(k `A1` / n) and c2 = round(k `MINUS_B1` / n), by a product and a shift, so off by at most one
+    /// from the exact quotient; then (k1, k2) = (k, 0) - c1 (a1, b1) - c2 (a2, b2), each below 2^128 in size.
+    #[must_use]
+    pub fn glv_split(self) -> (Half, Half) {
+        let c1 = multiply_shift_384(self, G1);
+        let c2 = multiply_shift_384(self, G2);
+        // 192 bits hold both halves with their signs, so the products need no more than that either.
+        let limbs = self.to_limbs();
+        let k1 = sub_192([limbs[0], limbs[1], limbs[2]], multiply_192(c1, A1));
+        let mut k1 = sub_192(k1, multiply_192(c2, A2_LOW));
+        k1[2] = k1[2].wrapping_sub(low(c2));
+        let k2 = sub_192(multiply_192(c1, MINUS_B1), multiply_192(c2, A1));
+        (signed(k1), signed(k2))
+    }
+}
+
+/// round(k g / 2^384).
+#[inline(always)]
+fn multiply_shift_384(k: Scalar, g: [u64; 4]) -> u128 {
+    let product = mul_256(k.to_limbs(), g);
+    join(product[6], product[7]) + u128::from(product[5] >> 63)
+}
+
+/// `a b` modulo 2^192.
+#[inline(always)]
+fn multiply_192(a: u128, b: u128) -> [u64; 3] {
+    let (r0, c) = multiply_add(0, low(a), low(b), 0);
+    let (r1, c) = multiply_add(0, low(a), high(b), c);
+    let (r1, d) = multiply_add(r1, high(a), low(b), 0);
+    [r0, r1, high(a).wrapping_mul(high(b)).wrapping_add(c).wrapping_add(d)]
+}
+
+/// `a - b` modulo 2^192.
+#[inline(always)]
+fn sub_192(a: [u64; 3], b: [u64; 3]) -> [u64; 3] {
+    let (r0, borrow) = sub_borrow(a[0], b[0], false);
+    let (r1, borrow) = sub_borrow(a[1], b[1], borrow);
+    [r0, r1, sub_borrow(a[2], b[2], borrow).0]
+}
+
+/// The low 32 bits.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "the low bits are what is asked for")]
+const fn low_word(a: u128) -> i32 {
+    a as i32
+}
+
+/// A number in two's complement with sign and magnitude apart.
+#[inline(always)]
+fn signed(a: [u64; 3]) -> Half {
+    let negative = a[2] >> 63 == 1;
+    let magnitude = if negative { sub_192([0; 3], a) } else { a };
+    debug_assert_eq!(magnitude[2], 0, "a half has at most 128 bits");
+    Half { magnitude: join(magnitude[0], magnitude[1]), negative }
+}

@@ -1,0 +1,25 @@
+//! Arithmetic of secp256k1: the field, the scalars, the group, and ECDSA in bulk.
+//!
+//! What many signatures need is done in lanes, several to a vector, and written once over the lane type
+//! [`field::FieldLanes`]; [`Platform`] says which form of it this machine has. Everything works on public signatures, so
+//! nothing runs in constant time.
+
+#![allow(
+    clippy::inline_always,
+    reason = "limb arithmetic is a handful of instructions, and calls would spill its carries; and what is not inlined into \
+              a function with target features is compiled without them"
+)]
+
+mod digits;
+pub(crate) mod ecdsa;
+pub mod field;
+mod glv;
+pub(crate) mod group;
+pub(crate) mod limbs;
+mod platform;
+mod scalar;
+mod table;
+
+pub use glv::Half;
+pub use platform::Platform;
+pub use scalar::{ORDER, Scalar};

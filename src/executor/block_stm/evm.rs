@@ -1,0 +1,131 @@
+//! The EVM of one thread, which executes one transaction after the other.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+use alloy_evm::eth::EthEvmContext;
+use alloy_evm::precompiles::PrecompilesMap;
+use alloy_evm::{EthEvmFactory, EvmEnv, EvmFactory};
+use alloy_primitives::U256;
+use revm::context::{Evm, TxEnv};
+use revm::context_interface::result::{EVMError, HaltReason};
+use revm::context_interface::{Block, ContextSetters, JournalTr, Transaction};
+use revm::handler::instructions::EthInstructions;
+use revm::handler::{EthFrame, FrameResult, Handler, post_execution};
+use revm::inspector::NoOpInspector;
+use revm::interpreter::interpreter::EthInterpreter;
+use revm::primitives::hardfork::SpecId;
+
+use super::memory::ReadError;
+use super::view::{Read, View, Write};
+use crate::executor::accounting::Executed;
+
+type Context<'m, 's> = EthEvmContext<View<'m, 's>>;
+
+type Inner<'m, 's> = Evm<
+    Context<'m, 's>,
+    NoOpInspector,
+    EthInstructions<EthInterpreter, Context<'m, 's>>,
+    PrecompilesMap,
+    EthFrame<EthInterpreter>,
+>;
+
+/// An EVM on a [`View`].
+#[expect(missing_debug_implementations, reason = "revm's EVM has none")]
+pub(super) struct WorkerEvm<'m, 's> {
+    evm: Inner<'m, 's>,
+    /// Whether changes that commute may be left to be summed up.
+    lazy: bool,
+    /// Whether that holds for the beneficiary's balance.
+    lazy_beneficiary: bool,
+}
+
+/// What an execution came to, and what it read on the way.
+#[derive(Debug)]
+pub(super) struct Execution<'m> {
+    pub(super) reads: Vec<Read<'m>>,
+    pub(super) writes: Vec<Write<'m>>,
+    /// What the transaction did; the error is final if what was read is.
+    pub(super) executed: Result<Executed, ExecutionFailure>,
+}
+
+/// Why there is no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ExecutionFailure {
+    /// A read met an estimate of this position.
+    Blocked(u32),
+    /// The transaction is invalid, or the state lacks something. The sequential executor tells.
+    Invalid,
+}
+
+impl<'m, 's> WorkerEvm<'m, 's> {
+    /// An EVM for the transactions of a block.
+    pub(super) fn new(view: View<'m, 's>, environment: EvmEnv, lazy: bool, lazy_beneficiary: bool) -> Self {
+        // Amsterdam prices an account by whether it exists, and logs transfers.
+        let lazy = lazy && !environment.cfg_env.spec.is_enabled_in(SpecId::AMSTERDAM);
+        let evm = EthEvmFactory::default().create_evm(view, environment).into_inner();
+        Self { evm, lazy, lazy_beneficiary: lazy && lazy_beneficiary }
+    }
+
+    /// Executes the transaction at `position`.
+    pub(super) fn execute(&mut self, position: u32, transaction: TxEnv) -> Execution<'m> {
+        self.evm.ctx.journaled_state.database.start(position, &transaction, self.lazy);
+        self.evm.ctx.set_tx(transaction);
+        let mut handler =
+            LazyHandler { lazy_beneficiary: self.lazy_beneficiary, reward: Cell::new(None), evm: PhantomData };
+        let result = handler.run(&mut self.evm);
+        let state = self.evm.ctx.journaled_state.finalize();
+        let view = &mut self.evm.ctx.journaled_state.database;
+        let error = view.take_error();
+        let reads = view.take_reads();
+        let writes = match (&result, error) {
+            (_, Some(ReadError::Blocked(position))) => Err(ExecutionFailure::Blocked(position)),
+            (Ok(_), None) => {
+                let reward = handler.reward.take().map(|reward| (self.evm.ctx.block.beneficiary, reward));
+                view.writes(&self.evm.ctx.tx, &state, reward).map_err(|_| ExecutionFailure::Invalid)
+            }
+            _ => Err(ExecutionFailure::Invalid),
+        };
+        match (writes, result) {
+            (Ok(writes), Ok(result)) => Execution { reads, writes, executed: Ok(Executed::from(result)) },
+            (Err(failure), _) => Execution { reads, writes: Vec::new(), executed: Err(failure) },
+            (Ok(_), Err(_)) => Execution { reads, writes: Vec::new(), executed: Err(ExecutionFailure::Invalid) },
+        }
+    }
+}
+
+/// Mainnet's handler, but for the beneficiary: where the transaction did not look at it, its reward is handed out instead
+/// of credited, so that its balance need not be read.
+#[derive(Debug)]
+struct LazyHandler<'m, 's> {
+    lazy_beneficiary: bool,
+    reward: Cell<Option<U256>>,
+    evm: PhantomData<fn() -> Inner<'m, 's>>,
+}
+
+impl<'m, 's> Handler for LazyHandler<'m, 's> {
+    type Evm = Inner<'m, 's>;
+    type Error = EVMError<ReadError>;
+    type HaltReason = HaltReason;
+
+    fn reward_beneficiary(&self, evm: &mut Self::Evm, executed: &mut FrameResult) -> Result<(), Self::Error> {
+        let gas = executed.gas();
+        let loaded = evm.ctx.journaled_state.state.contains_key(&evm.ctx.block.beneficiary);
+        if loaded || !self.lazy_beneficiary {
+            return post_execution::reward_beneficiary(&mut evm.ctx, gas).map_err(From::from);
+        }
+        let used = gas.used().saturating_sub(gas.reservoir());
+        self.reward.set(Some(reward(&evm.ctx, used)));
+        Ok(())
+    }
+}
+
+/// What the beneficiary gets for a transaction: the price, from London on that above the base fee (EIP-1559), times the gas
+/// used.
+fn reward(context: &Context<'_, '_>, gas_used: u64) -> U256 {
+    let base_fee = u128::from(context.block.basefee());
+    let price = context.tx.effective_gas_price(base_fee);
+    let london = context.cfg.spec.is_enabled_in(SpecId::LONDON);
+    let tip = if london { price.saturating_sub(base_fee) } else { price };
+    U256::from(tip.saturating_mul(u128::from(gas_used)))
+}

@@ -1,0 +1,273 @@
+//! The state of a block as its transactions see it: the state before it, read once, and above that every write.
+
+use std::collections::HashMap;
+use std::fmt::{Debug, Formatter};
+use std::hash::{BuildHasher, Hash};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use alloy_primitives::map::{B256Map, DefaultHashBuilder};
+use alloy_primitives::{Address, B256, U256};
+use revm::bytecode::Bytecode;
+use revm::state::AccountInfo;
+
+use super::arena::Arena;
+use super::lazy::{Blocked, Change, resolve, resolve_code_hash};
+use super::multi_version::{Position, Versions};
+use crate::executor::{ReadState, StateError};
+
+/// Locks over which each table is spread.
+const SHARDS: usize = 64;
+
+/// Why a read has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ReadError {
+    /// It depends on a transaction that is to be executed again.
+    #[error("waits for position {0}")]
+    Blocked(Position),
+    /// The state lacks it.
+    #[error("{0}")]
+    State(StateError),
+    /// What was to be written before the first or after the last transaction has no form here.
+    #[error("outside of what is executed in parallel")]
+    Unsupported,
+}
+
+impl revm::database_interface::DBErrorMarker for ReadError {}
+
+impl From<Blocked> for ReadError {
+    fn from(Blocked(position): Blocked) -> Self {
+        Self::Blocked(position)
+    }
+}
+
+/// An account, its storage aside.
+#[derive(Debug)]
+pub(super) struct AccountLocation {
+    pub(super) address: Address,
+    /// Its place in the memory.
+    pub(super) index: usize,
+    pub(super) base: Option<AccountInfo>,
+    pub(super) changes: Versions<Change>,
+    /// Whether some change, perhaps of an aborted incarnation, removed what storage there was.
+    may_reset: AtomicBool,
+}
+
+/// A storage slot.
+#[derive(Debug)]
+pub(super) struct SlotLocation {
+    pub(super) account: usize,
+    pub(super) slot: U256,
+    pub(super) base: U256,
+    pub(super) values: Versions<U256>,
+}
+
+impl AccountLocation {
+    /// The account as the transaction at `position` sees it, and the highest transaction that it comes from.
+    pub(super) fn read(&self, position: Position) -> Result<(Option<AccountInfo>, Option<Position>), Blocked> {
+        self.changes.below(position, |changes| resolve(self.base.as_ref(), changes))
+    }
+
+    /// The hash of its code as the transaction at `position` sees it, and who set it.
+    pub(super) fn read_code_hash(&self, position: Position) -> Result<(B256, Option<Position>), Blocked> {
+        self.changes.below(position, |changes| resolve_code_hash(self.base.as_ref(), changes))
+    }
+
+    /// Whether it can be changed without being read: not if touching it might remove it.
+    pub(super) fn allows_lazy(&self) -> bool {
+        !self.base.as_ref().is_some_and(AccountInfo::is_empty)
+    }
+
+    /// Whether revm takes its storage for empty from its first change on: there is an account without code and nonce.
+    pub(super) fn forgets_storage(&self) -> bool {
+        self.base.as_ref().is_some_and(AccountInfo::has_no_code_and_nonce)
+    }
+
+    /// Whether some change may have removed its storage.
+    pub(super) fn may_reset(&self) -> bool {
+        self.may_reset.load(Ordering::SeqCst)
+    }
+
+    /// Writes a change. Returns whether the transaction had written none.
+    pub(super) fn write(&self, position: Position, incarnation: u32, change: Change) -> bool {
+        if matches!(&change, Change::Set { event, .. } if event.resets_storage()) {
+            self.may_reset.store(true, Ordering::SeqCst);
+        }
+        self.changes.write(position, incarnation, change)
+    }
+
+    /// The last position below `position` at which storage from before was removed; `None` if there is none.
+    fn last_reset(&self, position: Position) -> Result<Option<Position>, Blocked> {
+        if !self.may_reset() && !self.forgets_storage() {
+            return Ok(None);
+        }
+        self.changes.below(position, |changes| {
+            for entry in changes.iter().rev() {
+                if entry.estimate {
+                    return Err(Blocked(entry.position));
+                }
+                if matches!(&entry.value, Change::Set { event, .. } if event.resets_storage()) {
+                    return Ok(Some(entry.position));
+                }
+            }
+            // Any change at all; what was written since is not forgotten.
+            let forgotten = changes.first().filter(|_| self.forgets_storage());
+            Ok(forgotten.map(|entry| entry.position))
+        })
+    }
+}
+
+/// Locations by their keys.
+struct Table<K, V> {
+    shards: Box<[Mutex<HashMap<K, usize, DefaultHashBuilder>>]>,
+    hasher: DefaultHashBuilder,
+    locations: Arena<V>,
+}
+
+impl<K, V: Debug> Debug for Table<K, V> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        self.locations.fmt(f)
+    }
+}
+
+impl<K: Eq + Hash + Clone, V> Table<K, V> {
+    fn new() -> Self {
+        Self {
+            shards: std::iter::repeat_with(Mutex::default).take(SHARDS).collect(),
+            hasher: DefaultHashBuilder::default(),
+            locations: Arena::default(),
+        }
+    }
+
+    fn shard(&self, key: &K) -> MutexGuard<'_, HashMap<K, usize, DefaultHashBuilder>> {
+        let hash = self.hasher.hash_one(key).rotate_left(24);
+        let shard = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
+        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, key: &K) -> Option<&V> {
+        let index = self.shard(key).get(key).copied()?;
+        self.locations.get(index)
+    }
+
+    /// Adds a location, unless another thread was faster.
+    fn insert(&self, key: &K, location: impl FnOnce(usize) -> V) -> Option<&V> {
+        let mut shard = self.shard(key);
+        let index = match shard.get(key) {
+            Some(index) => *index,
+            None => {
+                let index = self.locations.push_with(location);
+                shard.insert(key.clone(), index);
+                index
+            }
+        };
+        drop(shard);
+        self.locations.get(index)
+    }
+}
+
+/// A block's multi-version memory over the state before it.
+#[derive(Debug)]
+pub(super) struct Memory<'s> {
+    state: &'s dyn ReadState,
+    accounts: Table<Address, AccountLocation>,
+    slots: Table<(usize, U256), SlotLocation>,
+    /// Code that is new in the block, perhaps of aborted incarnations: it is found by its hash, so that it cannot be wrong.
+    codes: Mutex<B256Map<Bytecode>>,
+}
+
+/// What never happens: a location that was just put in place is gone.
+fn lost() -> ReadError {
+    ReadError::Unsupported
+}
+
+impl<'s> Memory<'s> {
+    pub(super) fn new(state: &'s dyn ReadState) -> Self {
+        Self { state, accounts: Table::new(), slots: Table::new(), codes: Mutex::default() }
+    }
+
+    /// The location of an account; reads the state before the block the first time.
+    pub(super) fn account(&self, address: Address) -> Result<&AccountLocation, ReadError> {
+        if let Some(location) = self.accounts.get(&address) {
+            return Ok(location);
+        }
+        let base = self.state.basic_ref(address).map_err(ReadError::State)?;
+        let location = |index| AccountLocation {
+            address,
+            index,
+            base,
+            changes: Versions::default(),
+            may_reset: AtomicBool::new(false),
+        };
+        self.accounts.insert(&address, location).ok_or_else(lost)
+    }
+
+    /// The location of an account by its place.
+    pub(super) fn account_at(&self, index: usize) -> Option<&AccountLocation> {
+        self.accounts.locations.get(index)
+    }
+
+    /// The location of a storage slot; reads the state before the block the first time.
+    pub(super) fn slot(&self, account: &AccountLocation, slot: U256) -> Result<&SlotLocation, ReadError> {
+        let key = (account.index, slot);
+        if let Some(location) = self.slots.get(&key) {
+            return Ok(location);
+        }
+        let base = match account.base {
+            Some(_) => self.state.storage_ref(account.address, slot).map_err(ReadError::State)?,
+            None => U256::ZERO,
+        };
+        let location = |_| SlotLocation { account: account.index, slot, base, values: Versions::default() };
+        self.slots.insert(&key, location).ok_or_else(lost)
+    }
+
+    /// A slot's value as the transaction at `position` sees it, and the transaction that it comes from.
+    pub(super) fn read_slot(
+        &self,
+        location: &SlotLocation,
+        position: Position,
+    ) -> Result<(U256, Option<Position>), Blocked> {
+        let written = location.values.below(position, |values| match values.last() {
+            Some(last) if last.estimate => Err(Blocked(last.position)),
+            Some(last) => Ok(Some((last.value, last.position))),
+            None => Ok(None),
+        })?;
+        let account = self.account_at(location.account);
+        let reset = account.map_or(Ok(None), |account| account.last_reset(position))?;
+        Ok(match (written, reset) {
+            // A transaction that creates a contract writes its storage as well.
+            (Some((value, writer)), Some(reset)) if writer >= reset => (value, Some(writer)),
+            (_, Some(reset)) => (U256::ZERO, Some(reset)),
+            (Some((value, writer)), None) => (value, Some(writer)),
+            (None, None) => (location.base, None),
+        })
+    }
+
+    /// Code by its hash.
+    pub(super) fn code(&self, hash: B256) -> Result<Bytecode, ReadError> {
+        if let Some(code) = self.codes.lock().unwrap_or_else(PoisonError::into_inner).get(&hash) {
+            return Ok(code.clone());
+        }
+        self.state.code_by_hash_ref(hash).map_err(ReadError::State)
+    }
+
+    /// Makes code that is new in the block known.
+    pub(super) fn add_code(&self, hash: B256, code: &Bytecode) {
+        self.codes.lock().unwrap_or_else(PoisonError::into_inner).entry(hash).or_insert_with(|| code.clone());
+    }
+
+    /// The hash of an ancestor.
+    pub(super) fn block_hash(&self, number: u64) -> Result<B256, ReadError> {
+        self.state.block_hash_ref(number).map_err(ReadError::State)
+    }
+
+    /// Every account that was asked for.
+    pub(super) fn accounts(&self) -> &Arena<AccountLocation> {
+        &self.accounts.locations
+    }
+
+    /// Every slot that was asked for.
+    pub(super) fn slots(&self) -> &Arena<SlotLocation> {
+        &self.slots.locations
+    }
+}

@@ -1,0 +1,93 @@
+//! Multi-version memory: what each transaction wrote to a location, in the order of the block.
+//!
+//! A transaction reads what the highest transaction below it wrote. What an aborted incarnation wrote stays as an
+//! *estimate* of what the next one will: whoever comes upon it waits instead of reading what is likely to change.
+
+use super::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
+
+/// The place in a location's order: 0 is what happens before the first transaction, `i + 1` is transaction `i`.
+pub(crate) type Position = u32;
+
+/// What was written to one location, by ascending position.
+#[derive(Debug)]
+pub(crate) struct Versions<T> {
+    written: Mutex<Vec<Written<T>>>,
+    /// How many entries there are, so that what was never written is read without the lock.
+    count: AtomicUsize,
+}
+
+/// One transaction's write.
+#[derive(Clone, Debug)]
+pub(crate) struct Written<T> {
+    pub(crate) position: Position,
+    pub(crate) incarnation: u32,
+    /// Whether the incarnation was aborted, so that the value is what it wrote and no more than a guess.
+    pub(crate) estimate: bool,
+    pub(crate) value: T,
+}
+
+impl<T> Default for Versions<T> {
+    fn default() -> Self {
+        Self { written: Mutex::new(Vec::new()), count: AtomicUsize::new(0) }
+    }
+}
+
+impl<T> Versions<T> {
+    /// Writes, over what an earlier incarnation wrote. Returns whether none did.
+    pub(crate) fn write(&self, position: Position, incarnation: u32, value: T) -> bool {
+        let written = Written { position, incarnation, estimate: false, value };
+        let mut all = self.lock();
+        let place = all.partition_point(|entry| entry.position < position);
+        match all.get_mut(place).filter(|entry| entry.position == position) {
+            Some(entry) => {
+                *entry = written;
+                false
+            }
+            None => {
+                if all.capacity() == 0 {
+                    all.reserve_exact(1);
+                }
+                all.insert(place, written);
+                self.count.store(all.len(), Ordering::SeqCst);
+                true
+            }
+        }
+    }
+
+    /// Marks what a transaction wrote as an estimate.
+    pub(crate) fn mark_estimate(&self, position: Position) {
+        if let Some(entry) = self.lock().iter_mut().find(|entry| entry.position == position) {
+            entry.estimate = true;
+        }
+    }
+
+    /// Removes what an earlier incarnation than `incarnation` wrote.
+    pub(crate) fn remove_stale(&self, position: Position, incarnation: u32) {
+        let mut all = self.lock();
+        all.retain(|entry| entry.position != position || entry.incarnation == incarnation);
+        self.count.store(all.len(), Ordering::SeqCst);
+    }
+
+    /// Looks at what was written below a position.
+    pub(crate) fn below<R>(&self, position: Position, look: impl FnOnce(&[Written<T>]) -> R) -> R {
+        if self.is_empty() {
+            return look(&[]);
+        }
+        let all = self.lock();
+        let end = if all.last().is_some_and(|last| last.position < position) {
+            all.len()
+        } else {
+            all.partition_point(|entry| entry.position < position)
+        };
+        look(&all[..end])
+    }
+
+    /// Whether nothing was written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count.load(Ordering::SeqCst) == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Written<T>>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

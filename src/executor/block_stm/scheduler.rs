@@ -1,0 +1,247 @@
+//! The collaborative scheduler of Block-STM (Gelashvili et al., PPoPP 2023, algorithms 4 and 5).
+//!
+//! Threads ask for tasks until there are none left: to execute an incarnation of a transaction, or to validate what one
+//! read. Lower transactions come first, validations before executions. Two indices say up to where tasks were handed out;
+//! what makes earlier work doubtful lowers them.
+
+use super::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
+
+/// The place of a transaction in its block.
+pub(crate) type TxIndex = usize;
+
+/// A run of a transaction: how often it was started anew before.
+pub(crate) type Incarnation = u32;
+
+/// A transaction and the run of it that is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    pub(crate) tx: TxIndex,
+    pub(crate) incarnation: Incarnation,
+}
+
+/// What a thread is to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Run this incarnation.
+    Execution(Version),
+    /// Check that what this incarnation read still holds.
+    Validation(Version),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    ReadyToExecute,
+    Executing,
+    Executed,
+    Aborting,
+}
+
+#[derive(Debug)]
+struct Status {
+    incarnation: Incarnation,
+    stage: Stage,
+    /// Transactions that wait for this one's next incarnation.
+    dependents: Vec<TxIndex>,
+}
+
+/// Hands out tasks, and knows when there are none left.
+#[derive(Debug)]
+pub(crate) struct Scheduler {
+    /// The next transaction to try to execute.
+    execution_idx: AtomicUsize,
+    /// The next transaction to try to validate.
+    validation_idx: AtomicUsize,
+    /// How often one of the two was lowered.
+    decrease_cnt: AtomicUsize,
+    /// Tasks handed out and not finished, and attempts to hand one out.
+    num_active_tasks: AtomicUsize,
+    done_marker: AtomicBool,
+    statuses: Vec<Mutex<Status>>,
+}
+
+impl Scheduler {
+    /// A scheduler for a block of `transactions`.
+    pub(crate) fn new(transactions: usize) -> Self {
+        let status = || Mutex::new(Status { incarnation: 0, stage: Stage::ReadyToExecute, dependents: Vec::new() });
+        Self {
+            execution_idx: AtomicUsize::new(0),
+            validation_idx: AtomicUsize::new(0),
+            decrease_cnt: AtomicUsize::new(0),
+            num_active_tasks: AtomicUsize::new(0),
+            done_marker: AtomicBool::new(transactions == 0),
+            statuses: std::iter::repeat_with(status).take(transactions).collect(),
+        }
+    }
+
+    /// Whether every transaction is executed and validated, or the block was given up.
+    pub(crate) fn is_done(&self) -> bool {
+        self.done_marker.load(Ordering::SeqCst)
+    }
+
+    /// Gives the block up: nobody gets another task.
+    pub(crate) fn halt(&self) {
+        self.done_marker.store(true, Ordering::SeqCst);
+    }
+
+    /// The first transaction that nobody tried to execute yet, or is to be tried again.
+    pub(crate) fn execution_idx(&self) -> TxIndex {
+        self.execution_idx.load(Ordering::SeqCst)
+    }
+
+    /// The next task, `None` if there is none at the moment.
+    pub(crate) fn next_task(&self) -> Option<Task> {
+        let validation_idx = self.validation_idx.load(Ordering::SeqCst);
+        let execution_idx = self.execution_idx.load(Ordering::SeqCst);
+        if validation_idx < execution_idx {
+            self.next_version_to_validate().map(Task::Validation)
+        } else {
+            self.next_version_to_execute().map(Task::Execution)
+        }
+    }
+
+    fn next_version_to_execute(&self) -> Option<Version> {
+        if self.execution_idx.load(Ordering::SeqCst) >= self.statuses.len() {
+            self.check_done();
+            return None;
+        }
+        self.num_active_tasks.fetch_add(1, Ordering::SeqCst);
+        let tx = self.execution_idx.fetch_add(1, Ordering::SeqCst);
+        let version = self.try_incarnate(tx);
+        if version.is_none() {
+            self.num_active_tasks.fetch_sub(1, Ordering::SeqCst);
+        }
+        version
+    }
+
+    fn next_version_to_validate(&self) -> Option<Version> {
+        if self.validation_idx.load(Ordering::SeqCst) >= self.statuses.len() {
+            self.check_done();
+            return None;
+        }
+        self.num_active_tasks.fetch_add(1, Ordering::SeqCst);
+        let tx = self.validation_idx.fetch_add(1, Ordering::SeqCst);
+        if tx < self.statuses.len() {
+            let status = self.status(tx);
+            if status.stage == Stage::Executed {
+                return Some(Version { tx, incarnation: status.incarnation });
+            }
+        }
+        self.num_active_tasks.fetch_sub(1, Ordering::SeqCst);
+        None
+    }
+
+    /// Starts the next incarnation of a transaction that is ready for it.
+    fn try_incarnate(&self, tx: TxIndex) -> Option<Version> {
+        if tx >= self.statuses.len() {
+            return None;
+        }
+        let mut status = self.status(tx);
+        if status.stage != Stage::ReadyToExecute {
+            return None;
+        }
+        status.stage = Stage::Executing;
+        Some(Version { tx, incarnation: status.incarnation })
+    }
+
+    /// Has an incarnation that met an estimate of `blocking` wait for it, and ends its task. False if `blocking` was
+    /// executed in the meantime, so that the incarnation can go on.
+    #[must_use]
+    pub(crate) fn add_dependency(&self, tx: TxIndex, blocking: TxIndex) -> bool {
+        // Locks are taken in the order of the transactions, so that no two threads wait for one another.
+        let mut blocking = self.status(blocking);
+        if blocking.stage == Stage::Executed {
+            return false;
+        }
+        self.status(tx).stage = Stage::Aborting;
+        blocking.dependents.push(tx);
+        drop(blocking);
+        self.num_active_tasks.fetch_sub(1, Ordering::SeqCst);
+        true
+    }
+
+    /// Ends the execution of an incarnation, whose writes are in the memory: whoever waited for it is ready again.
+    /// Returns the validation that the thread goes on with, if it is to.
+    pub(crate) fn finish_execution(&self, version: Version, wrote_new_location: bool) -> Option<Task> {
+        let dependents = {
+            let mut status = self.status(version.tx);
+            status.stage = Stage::Executed;
+            std::mem::take(&mut status.dependents)
+        };
+        self.resume(&dependents);
+        if self.validation_idx.load(Ordering::SeqCst) > version.tx {
+            if !wrote_new_location {
+                // What higher transactions read is validated anew since the abort, if there was one; this one is not.
+                return Some(Task::Validation(version));
+            }
+            self.decrease(&self.validation_idx, version.tx);
+        }
+        self.num_active_tasks.fetch_sub(1, Ordering::SeqCst);
+        None
+    }
+
+    fn resume(&self, dependents: &[TxIndex]) {
+        for tx in dependents {
+            self.set_ready(*tx);
+        }
+        if let Some(lowest) = dependents.iter().min() {
+            self.decrease(&self.execution_idx, *lowest);
+        }
+    }
+
+    fn set_ready(&self, tx: TxIndex) {
+        let mut status = self.status(tx);
+        status.incarnation += 1;
+        status.stage = Stage::ReadyToExecute;
+    }
+
+    /// Claims the abort of an incarnation that failed its validation. Of all threads that try, one succeeds.
+    #[must_use]
+    pub(crate) fn try_validation_abort(&self, version: Version) -> bool {
+        let mut status = self.status(version.tx);
+        if status.incarnation != version.incarnation || status.stage != Stage::Executed {
+            return false;
+        }
+        status.stage = Stage::Aborting;
+        true
+    }
+
+    /// Ends a validation. After an abort the transaction is executed again, by this thread if it returns a task, and
+    /// every higher one is validated again.
+    pub(crate) fn finish_validation(&self, tx: TxIndex, aborted: bool) -> Option<Task> {
+        if aborted {
+            self.set_ready(tx);
+            self.decrease(&self.validation_idx, tx + 1);
+            if self.execution_idx.load(Ordering::SeqCst) > tx
+                && let Some(version) = self.try_incarnate(tx)
+            {
+                return Some(Task::Execution(version));
+            }
+        }
+        self.num_active_tasks.fetch_sub(1, Ordering::SeqCst);
+        None
+    }
+
+    fn decrease(&self, index: &AtomicUsize, to: TxIndex) {
+        index.fetch_min(to, Ordering::SeqCst);
+        self.decrease_cnt.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Both indices are at the end, nobody works, and neither index was lowered while that was looked at.
+    fn check_done(&self) {
+        let observed = self.decrease_cnt.load(Ordering::SeqCst);
+        let execution_idx = self.execution_idx.load(Ordering::SeqCst);
+        let validation_idx = self.validation_idx.load(Ordering::SeqCst);
+        let active = self.num_active_tasks.load(Ordering::SeqCst);
+        if execution_idx.min(validation_idx) >= self.statuses.len()
+            && active == 0
+            && observed == self.decrease_cnt.load(Ordering::SeqCst)
+        {
+            self.done_marker.store(true, Ordering::SeqCst);
+        }
+    }
+
+    fn status(&self, tx: TxIndex) -> MutexGuard<'_, Status> {
+        // A thread that panicked ends the block; what it left behind is not used.
+        self.statuses[tx].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
