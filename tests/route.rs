@@ -1,4 +1,10 @@
 //! The router's decisions, against machines whose clock is simulated.
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "numbers of items, far below 2^52"
+)]
 
 use std::collections::BTreeMap;
 

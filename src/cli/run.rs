@@ -1,5 +1,6 @@
 //! `phalanx run`: the main job, from bytes to receipts.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -8,7 +9,7 @@ use clap::Args;
 
 use super::input::{self, MAX_STATE_JSON, Source};
 use super::workload::WorkloadArgs;
-use super::{Common, Failure, STOP, Status, lone_block, print, progress_bar};
+use super::{Common, Failure, STOP, Status, lone_block, metrics, print, progress_bar};
 use crate::chain::ethereum::{BlockStream, genesis_from_json};
 use crate::executor::{Executor, Ledger, SequentialExecutor};
 use crate::pipeline::{End, Import, ImportError, ImportReport};
@@ -42,6 +43,9 @@ pub(super) struct RunArgs {
     /// Hashes for BLOCKHASH by block number, as JSON; may be gzipped
     #[arg(long, value_name = "FILE", requires = "block")]
     block_hashes: Option<PathBuf>,
+    /// Serve what is counted to Prometheus, at this port of this machine or at this address and port, while it runs
+    #[arg(long, value_name = "ADDR", value_parser = metrics::address)]
+    metrics: Option<SocketAddr>,
     #[command(flatten)]
     workload: WorkloadArgs,
     #[command(flatten)]
@@ -57,6 +61,7 @@ impl Default for RunArgs {
             prestate: None,
             code: None,
             block_hashes: None,
+            metrics: None,
             workload: WorkloadArgs::default(),
             common: Common::default(),
         }
@@ -76,6 +81,7 @@ impl RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<Status, Failure> {
+    args.metrics.map_or(Ok(()), metrics::serve)?;
     let verifier = args.common.verifier()?;
     let (report, status) = match (&args.chain, &args.block) {
         (Some(chain), _) => run_chain(args, chain, &verifier)?,

@@ -117,6 +117,16 @@ impl GpuBackend {
         matches!(self.station.service(self.verify.number), Service::Ready(..))
     }
 
+    /// Waits until recoveries are served, if this adapter was asked for and never served them; an error if it never will.
+    pub(crate) fn expect_recover(&self) -> Result<(), Error> {
+        self.worker(self.recover.number, Recover::NAME).map(drop)
+    }
+
+    /// The same for verifications.
+    pub(crate) fn expect_verify(&self) -> Result<(), Error> {
+        self.worker(self.verify.number, Verify::NAME).map(drop)
+    }
+
     /// What the device gives of these recoveries, the CPU answering for none but those that the host's own checks settle; `None` if
     /// it does not serve now.
     pub(crate) fn give_recover(&self, cpu: &CpuBackend, items: &[RecoverItem]) -> Option<Given<Verdict<Signer>>> {

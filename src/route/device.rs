@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::decision::Work;
 use crate::batch::MessageBatch;
+use crate::error::Error;
 use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
 use crate::scheme::hash::HashFunction;
 use crate::verdict::Verdict;
@@ -30,6 +31,10 @@ pub(crate) trait Device: fmt::Debug + Send + Sync + 'static {
     fn identity(&self) -> String;
     /// Whether it can be asked now. Never waits.
     fn serves(&self, work: Work) -> bool;
+    /// An error if it was asked for and does not serve; waits for one that is still being prepared.
+    fn await_service(&self, _: Work) -> Result<(), Error> {
+        Ok(())
+    }
     /// Recovers, in order.
     fn recover(&self, batch: &RecoverBatch) -> Result<Vec<Verdict<Signer>>, Failed>;
     /// Verifies, in order.

@@ -22,10 +22,11 @@ mod calibrate;
 mod decision;
 #[cfg(feature = "gpu")]
 mod device;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod line;
 mod model;
-#[cfg(feature = "gpu")]
-mod observe;
+pub(crate) mod observe;
 mod policy;
 #[cfg(feature = "gpu")]
 mod router;
@@ -37,8 +38,18 @@ mod store;
 #[cfg(all(test, feature = "gpu"))]
 mod tests;
 
+#[cfg(feature = "gpu")]
+pub(crate) use batch::Hashing;
 pub use decision::{Decision, Probe, Share, Why, Work};
+#[cfg(feature = "gpu")]
+pub(crate) use device::Device;
+#[cfg(feature = "gpu")]
+pub(crate) use gpu::RoutedGpu;
 pub use line::Line;
 pub use model::Model;
 pub use policy::{CPU, MOST_BACKENDS, Outcome, Policy};
+#[cfg(feature = "gpu")]
+pub(crate) use router::Router;
 pub use split::{Division, Offer, divide};
+#[cfg(feature = "gpu")]
+pub(crate) use store::Store;

@@ -11,39 +11,62 @@
 //! | `phalanx.route.failed.items` | work, backend | items done over because a device failed |
 //! | `phalanx.route.probes` | work, backend | probes |
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::decision::{Decision, Share, Work};
+use super::decision::Work;
+#[cfg(feature = "gpu")]
+use super::decision::{Decision, Share};
+use super::line::count;
 use super::policy::Outcome;
 
-/// The span of a batch. Its time is added at the end.
+/// Has one backend answer a batch, in a span, and counts it.
+pub(crate) fn checked<T>(backend: &'static str, work: Work, items: usize, check: impl FnOnce() -> T) -> T {
+    let span = span_of(|| backend.to_owned(), work, items).entered();
+    let start = Instant::now();
+    let answers = check();
+    let took = start.elapsed();
+    share_of(work, backend, items, Outcome::Done(Some(took.as_secs_f64())));
+    batch(&span, work, items, took);
+    answers
+}
+
+/// The span of a decided batch. Its time is added at the end.
+#[cfg(feature = "gpu")]
 pub(super) fn span(decision: &Decision, items: usize) -> tracing::Span {
+    span_of(|| decision.backends().collect::<Vec<_>>().join("+"), decision.work, items)
+}
+
+fn span_of(backend: impl FnOnce() -> String, work: Work, items: usize) -> tracing::Span {
     if tracing::enabled!(tracing::Level::INFO) {
-        let backend = decision.backends().collect::<Vec<_>>().join("+");
-        let scheme = decision.work.name();
-        tracing::info_span!("batch", backend, scheme, items, microseconds = tracing::field::Empty)
+        tracing::info_span!(
+            "batch",
+            backend = backend(),
+            scheme = work.name(),
+            items,
+            microseconds = tracing::field::Empty
+        )
     } else {
         tracing::Span::none()
     }
 }
 
-/// Ends the span that is entered, and counts the batch.
-pub(super) fn batch(decision: &Decision, items: usize, took: Duration) {
-    batch_of(decision.work, items, took);
-}
-
-/// Counts a batch.
-pub(super) fn batch_of(work: Work, items: usize, took: Duration) {
-    tracing::Span::current().record("microseconds", u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+/// Ends a batch's span, and counts the batch.
+pub(super) fn batch(span: &tracing::Span, work: Work, items: usize, took: Duration) {
+    span.record("microseconds", u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     let work = work.name();
     metrics::counter!("phalanx.batches", "work" => work).increment(1);
-    metrics::histogram!("phalanx.batch.items", "work" => work).record(super::line::count(items));
+    metrics::histogram!("phalanx.batch.items", "work" => work).record(count(items));
     metrics::histogram!("phalanx.batch.seconds", "work" => work).record(took.as_secs_f64());
 }
 
 /// Counts a share.
+#[cfg(feature = "gpu")]
 pub(super) fn share(work: Work, share: &Share, items: usize, outcome: Outcome) {
-    let (work, backend) = (work.name(), share.name.to_string());
+    share_of(work, &share.name, items, outcome);
+}
+
+fn share_of(work: Work, backend: &str, items: usize, outcome: Outcome) {
+    let (work, backend) = (work.name(), backend.to_owned());
     metrics::counter!("phalanx.share.items", "work" => work, "backend" => backend.clone()).increment(items as u64);
     match outcome {
         Outcome::Done(Some(seconds)) => {
@@ -61,6 +84,7 @@ pub(super) fn share(work: Work, share: &Share, items: usize, outcome: Outcome) {
 }
 
 /// Counts a probe.
+#[cfg(feature = "gpu")]
 pub(super) fn probe(work: Work, backend: &str) {
     metrics::counter!("phalanx.route.probes", "work" => work.name(), "backend" => backend.to_owned()).increment(1);
 }

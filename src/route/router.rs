@@ -13,6 +13,7 @@ use super::observe;
 use super::policy::{CPU, Outcome, Policy};
 use super::store::Store;
 use crate::cpu::CpuBackend;
+use crate::error::Error;
 
 /// Items that are done over at a time, before it is looked whether the late answer has come.
 const REDONE_AT_ONCE: usize = 1_024;
@@ -64,11 +65,6 @@ impl Router {
         Ok(Self { inner })
     }
 
-    /// The CPU backend.
-    pub(crate) fn cpu(&self) -> &CpuBackend {
-        &self.inner.cpu
-    }
-
     /// Has devices count as late after so long, if they do not before.
     pub(crate) fn set_deadline(&self, deadline: Duration) {
         self.inner.learned.policy().set_deadline(deadline.as_secs_f64());
@@ -76,23 +72,25 @@ impl Router {
 
     /// Sets what work costs a backend, in place of measuring it.
     #[cfg(test)]
-    pub(super) fn set_cost(&self, backend: usize, work: Work, line: super::line::Line, contention: f64) {
+    pub(crate) fn set_cost(&self, backend: usize, work: Work, line: super::line::Line, contention: f64) {
         self.inner.learned.policy().set_cost(backend, work, line, contention);
     }
 
     /// What is known of a backend's costs.
-    pub(crate) fn costs(&self, backend: usize) -> Vec<(Work, super::line::Line, f64)> {
+    #[cfg(test)]
+    pub(super) fn costs(&self, backend: usize) -> Vec<(Work, super::line::Line, f64)> {
         self.inner.learned.policy().costs(backend)
     }
 
-    /// An answer for each item, in order.
-    pub(crate) fn answer<B: Divisible>(&self, batch: &B) -> Vec<B::Answer> {
-        self.inner.answer(batch).0
+    /// An answer for each item, in order. An error where a device was asked for and never serves.
+    pub(crate) fn answer<B: Divisible>(&self, batch: &B) -> Result<Vec<B::Answer>, Error> {
+        self.answer_and_tell(batch).map(|(answers, _)| answers)
     }
 
     /// The same, with what was decided.
-    pub(crate) fn answer_and_tell<B: Divisible>(&self, batch: &B) -> (Vec<B::Answer>, Decision) {
-        self.inner.answer(batch)
+    pub(crate) fn answer_and_tell<B: Divisible>(&self, batch: &B) -> Result<(Vec<B::Answer>, Decision), Error> {
+        self.inner.lanes.iter().try_for_each(|lane| lane.device.await_service(batch.work()))?;
+        Ok(self.inner.answer(batch))
     }
 
     /// Waits until every device that serves was measured, at most so long, and tells whether it was.
@@ -119,7 +117,7 @@ impl Inner {
         let begun = Instant::now();
         let work = batch.work();
         let decision = self.decide(work, batch.units());
-        let _span = observe::span(&decision, batch.len()).entered();
+        let span = observe::span(&decision, batch.len()).entered();
         let items: Vec<Range<usize>> = decision.shares.iter().map(|share| items(batch, &decision, share)).collect();
         let tickets: Vec<Option<Ticket<B::Answer>>> = decision
             .shares
@@ -147,7 +145,7 @@ impl Inner {
             outcomes.push(outcome);
         }
         self.learned.policy().learn(&decision, &outcomes);
-        observe::batch(&decision, batch.len(), begun.elapsed());
+        observe::batch(&span, work, batch.len(), begun.elapsed());
         (answers, decision)
     }
 

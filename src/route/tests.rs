@@ -12,8 +12,10 @@ use super::line::Line;
 use super::policy::CPU;
 use super::router::Router;
 use super::sample::Samples;
+use super::store::Store;
 use crate::batch::MessageBatch;
 use crate::cpu::CpuBackend;
+use crate::gpu::cache::Cache;
 use crate::scheme::ecdsa::{RecoverBatch, RecoverItem, Signer, VerifyBatch};
 use crate::scheme::hash::HashFunction;
 use crate::verdict::{Reason, Verdict};
@@ -161,7 +163,7 @@ impl Bench {
     /// Answers the batch: all verdicts are right, and none comes later than a late device and the whole batch on the CPU explain.
     fn run(&self) -> Decision {
         let start = Instant::now();
-        let (verdicts, decision) = self.router.answer_and_tell(&self.batch);
+        let (verdicts, decision) = self.router.answer_and_tell(&self.batch).unwrap();
         let took = start.elapsed();
         assert!(verdicts == self.verdicts, "{decision}");
         // Other tests use the same cores.
@@ -235,7 +237,7 @@ fn what_serves_nothing_is_asked_nothing() {
     bench.made.serves.store(false, Ordering::Relaxed);
     let decision = bench.run();
     assert_eq!((decision.items_of(CPU), bench.made.asked.load(Ordering::Relaxed)), (ITEMS, 0), "{decision}");
-    let (verdicts, decision) = bench.router.answer_and_tell(&RecoverBatch::default());
+    let (verdicts, decision) = bench.router.answer_and_tell(&RecoverBatch::default()).unwrap();
     assert!(verdicts.is_empty() && decision.shares.is_empty());
 }
 
@@ -253,12 +255,12 @@ fn batches_that_come_at_once_are_all_answered() {
     let bench = Bench::new();
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..3).for_each(|_| assert!(bench.router.answer(&bench.batch) == bench.verdicts)));
+            scope.spawn(|| (0..3).for_each(|_| assert!(bench.router.answer(&bench.batch).unwrap() == bench.verdicts)));
         }
     });
     // From a pool of one thread, whom the device's answers must not wait for.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    pool.install(|| assert!(bench.router.answer(&bench.batch) == bench.verdicts));
+    pool.install(|| assert!(bench.router.answer(&bench.batch).unwrap() == bench.verdicts));
 }
 
 #[test]
@@ -273,19 +275,36 @@ fn digests_come_in_order() {
         for backend in [CPU, 1] {
             bench.router.set_cost(backend, Work::Hash(function), Line::new(0.0, 1.0), 1.0);
         }
-        let (digests, decision) = bench.router.answer_and_tell(&Hashing { function, messages: &messages });
+        let (digests, decision) = bench.router.answer_and_tell(&Hashing { function, messages: &messages }).unwrap();
         assert_eq!(decision.shares.len(), 2, "{decision}");
         assert!(digests == expected);
         // One message cannot be shared.
         let one: MessageBatch = [vec![1; 100_000]].into_iter().collect();
-        let digests = bench.router.answer(&Hashing { function, messages: &one });
+        let digests = bench.router.answer(&Hashing { function, messages: &one }).unwrap();
         assert!(digests == CpuBackend::default().hash(function, &one));
     }
 }
 
 #[test]
-fn costs_are_measured_in_the_background_within_two_seconds() {
-    let cpu = CpuBackend::default();
+fn both_work_at_once() {
+    let bench = Bench::new();
+    let decision = bench.run();
+    let costs: Vec<f64> = decision.shares.iter().map(|share| share.cost).collect();
+    assert_eq!(costs.len(), 2, "{decision}");
+    // The device sleeps and the CPU computes: one after the other they would take as long as both together.
+    let fastest = (0..5).map(|_| {
+        let start = Instant::now();
+        let decision = bench.run();
+        let one_by_one: f64 = decision.shares.iter().map(|share| share.cost).sum();
+        start.elapsed().as_secs_f64() / one_by_one
+    });
+    let fastest = fastest.fold(f64::INFINITY, f64::min);
+    assert!(fastest < 0.9, "{fastest} of the time of one after the other");
+}
+
+#[test]
+fn costs_are_measured_in_the_background_within_two_seconds_and_kept() {
+    let cpu = Arc::new(CpuBackend::default());
     let made = Arc::new(Made {
         answers: samples(&cpu).iter().map(|item| (item.digest, Verdict::Invalid(Reason::Mismatch))).collect(),
         per_item: Duration::from_micros(2),
@@ -295,8 +314,10 @@ fn costs_are_measured_in_the_background_within_two_seconds() {
         serves: AtomicBool::new(true),
         asked: AtomicU32::new(0),
     });
+    let folder = std::env::temp_dir().join(format!("phalanx-route-{}", std::process::id()));
+    let store = || Some(Store::new(Cache::at(folder.clone())));
     let start = Instant::now();
-    let router = Router::start(Arc::new(cpu), vec![made], None).unwrap();
+    let router = Router::start(Arc::clone(&cpu), vec![made.clone()], store()).unwrap();
     assert!(start.elapsed() < Duration::from_millis(100), "it does not wait");
     assert!(router.wait_until_measured(Duration::from_secs(20)));
     let took = start.elapsed();
@@ -304,4 +325,12 @@ fn costs_are_measured_in_the_background_within_two_seconds() {
     let costs = router.costs(1);
     let (_, line, _) = costs.iter().find(|(work, ..)| *work == Work::Recover).unwrap();
     assert!((1e-6..1e-4).contains(&line.per_item()) && line.fixed() > 2e-4, "{line:?}");
+    drop(router);
+    let again = Router::start(Arc::clone(&cpu), vec![made.clone()], store()).unwrap();
+    assert_eq!(again.costs(1), costs);
+    assert!(again.wait_until_measured(Duration::ZERO));
+    // Beside other threads everything takes another time.
+    let other = Arc::new(CpuBackend::with_threads(3).unwrap());
+    assert_eq!(Router::start(other, vec![made], store()).unwrap().costs(1), []);
+    let _ = std::fs::remove_dir_all(folder);
 }

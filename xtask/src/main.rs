@@ -8,6 +8,7 @@ mod isa;
 mod peers;
 mod process;
 mod record;
+mod route;
 mod test;
 mod vectors;
 
@@ -22,6 +23,7 @@ chores:
   gpu-field    how long field operations take on each GPU adapter
   peers [ROW]  ours beside other libraries on the same inputs; of every row, to benches/record/<machine>/peers-<date>.csv
   record       run every bench and write what it measured to benches/record/<machine>/<date>.csv
+  route [NAME] the CPU, a GPU and both as the router divides batches, to benches/record/<machine>/route-<date>.csv
   vectors      write the vectors under fixtures/ anew, from their generator";
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         #[cfg(not(feature = "peers"))]
         Some("peers") => with_peers(&arguments.collect::<Vec<_>>()),
         Some("record") => record::record(),
+        Some("route") => route::route(&arguments.collect::<Vec<_>>()),
         Some("vectors") => vectors::vectors(),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
