@@ -3,6 +3,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use phalanx::Verifier;
 use phalanx::batch::MessageBatch;
+use phalanx::cpu::{KeccakLanes, Sha256Lanes};
 use phalanx::scheme::hash::HashFunction;
 
 const MESSAGES: usize = 4_096;
@@ -33,5 +34,25 @@ fn hash(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, hash);
+/// Every form that this processor has, on this thread.
+fn forms(criterion: &mut Criterion) {
+    let messages = messages(200);
+    let messages: Vec<_> = messages.iter().map(Vec::as_slice).collect();
+    let mut digests = vec![[0; 32]; MESSAGES];
+    let mut group = criterion.benchmark_group("keccak256 of 200 bytes, by form");
+    group.throughput(Throughput::Elements(MESSAGES as u64));
+    for lanes in KeccakLanes::forms() {
+        group.bench_function(lanes.name(), |bencher| bencher.iter(|| lanes.keccak256_each(&messages, &mut digests)));
+    }
+    group.finish();
+    let pairs = vec![[[7; 32]; 2]; MESSAGES];
+    let mut group = criterion.benchmark_group("sha256d of pairs, by form");
+    group.throughput(Throughput::Elements(MESSAGES as u64));
+    for lanes in Sha256Lanes::forms() {
+        group.bench_function(lanes.name(), |bencher| bencher.iter(|| lanes.sha256d_of_pairs(&pairs, &mut digests)));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, hash, forms);
 criterion_main!(benches);

@@ -1,5 +1,5 @@
 // The point that an x coordinate and the parity of y name; or the check that a point which is given is on the curve.
-// 2 M + 2 S, and for a root 15 M + 254 S more. Lanes without a point go on with the generator.
+// 1 M + 2 S, and for a root 15 M + 253 S more. Lanes without a point go on with the generator.
 
 //#include "ecdsa/points"
 //#constant WORKGROUP_SIZE

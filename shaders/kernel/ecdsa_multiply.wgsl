@@ -1,9 +1,8 @@
-// u2 P, digit by digit from the most significant one on.
+// u2 P, digit by digit from the most significant one on that is not zero.
 //
 // No addition is exceptional: what has been summed is a multiple of 8 of P by an Eisenstein integer of norm below n, and a digit is
-// shorter than 8. Until the first digit that is not zero there is no sum; every lane adds all the same, and takes the digit's point for
-// the sum where there is none.
-// 42 (8 M + 3 S + 3 (3 M + 4 S)) + 1 M.
+// not zero and shorter than 8.
+// At most 42 (8 M + 3 S + 3 (3 M + 4 S)) + 1 M.
 
 //#include "ecdsa/points"
 //#constant WORKGROUP_SIZE
@@ -19,7 +18,7 @@ fn digit(lane: u32, index: u32) -> u32 {
     return (scratch[slot_at(SLOT_DIGITS + (index >> 4u), lane)][(index >> 2u) & 3u] >> (8u * (index & 3u))) & 0xffu;
 }
 
-// The point of a digit; any point for zero.
+// The point of a digit that is not zero. y: magnitude at most 2.
 fn digit_point(lane: u32, code: u32) -> Affine {
     let slot = SLOT_TABLE + ((code >> 3u) & 0xfu) * TABLE_ENTRY_QUADS;
     let x = load_fe(slot + 2u * (code & 3u), lane);
@@ -33,20 +32,19 @@ fn ecdsa_multiply(@builtin(global_invocation_id) id: vec3<u32>) {
     if lane >= input[0].x {
         return;
     }
-    var code = digit(lane, DIGITS - 1u);
-    var started = code != DIGIT_ZERO;
-    let first = digit_point(lane, code);
+    let top = min(load_state(lane).top, DIGITS - 1u);
+    let first = digit_point(lane, digit(lane, top));
     var sum = Jacobian(first.x, fe_weak(first.y), fe_one());
-    for (var i = 1u; i < DIGITS; i++) {
+    for (var i = 1u; i <= top; i++) {
         for (var j = 0u; j < 3u; j++) {
             sum = ge_double(sum);
         }
-        code = digit(lane, DIGITS - 1u - i);
-        let point = digit_point(lane, code);
-        let next = ge_add_affine(sum, point);
-        let alone = Jacobian(point.x, fe_weak(point.y), fe_one());
-        sum = ge_select(ge_select(next, alone, !started), sum, code == DIGIT_ZERO);
-        started = started || code != DIGIT_ZERO;
+        let code = digit(lane, top - i);
+        // A loop, so that the sum is left as it is where there is nothing to add, and need not be kept beside its successor.
+        let points = select(1u, 0u, code == DIGIT_ZERO);
+        for (var j = 0u; j < points; j++) {
+            sum = ge_add_affine(sum, digit_point(lane, code));
+        }
     }
     // Back to secp256k1.
     store_fe(SLOT_SUM + 4u, lane, fe_mul(sum.z, load_fe(SLOT_SUM + 4u, lane)));

@@ -38,7 +38,7 @@ fn denominator_or_one(denominator: Words, reason: u32) -> Sc {
     return sc_from_words(words_select(denominator, words_small(1u), reason != 0u));
 }
 
-// Flags: the recovery id, the largest one allowed, whether s must be low.
+// The key is (s R - z G) / r. Flags: the recovery id, the largest one allowed, whether s must be low.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn ecdsa_prepare_recover(@builtin(global_invocation_id) id: vec3<u32>) {
     let lanes = input[0].x;
@@ -59,7 +59,6 @@ fn ecdsa_prepare_recover(@builtin(global_invocation_id) id: vec3<u32>) {
             let past_prime = wraps && !words_below(r, PRIME_MINUS_ORDER);
             reason = select(reason, REASON_R_PLUS_N_OUT_OF_RANGE, reason == 0u && past_prime);
             reason = select(reason, REASON_RECOVERY_ID, flags.x > flags.y);
-            // The key is (s R - z G) / r.
             let odd = select(0u, FLAG_ODD, (flags.x & 1u) != 0u);
             store_state(lane, State(reason, odd, REASON_R_NOT_ON_CURVE, 0u));
             store_words(SLOT_POINT, lane, words_select(r, words_add(r, ORDER), wraps));
@@ -80,7 +79,7 @@ fn ecdsa_prepare_recover(@builtin(global_invocation_id) id: vec3<u32>) {
     }
 }
 
-// Flags: whether the key is uncompressed, its prefix if not, whether s must be low.
+// The sum is (z G + r Q) / s. Flags: whether the key is uncompressed, its prefix if not, whether s must be low.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn ecdsa_prepare_verify(@builtin(global_invocation_id) id: vec3<u32>) {
     let lanes = input[0].x;
@@ -139,7 +138,6 @@ fn share(lane: u32, inverse: Sc, denominator: Sc, digest: Words, factor: Words, 
     let even = (u1[0] & 1u) == 0u;
     store_words(SLOT_BASE, lane, words_select(u1, words_sub(ORDER, u1), even));
     let flags = state.flags | (negative ^ select(0u, FLAG_BASE_NEGATIVE, even));
-    store_state(lane, State(state.reason, flags, state.no_point, 0u));
-    store_digits(lane, glv_split(u2));
+    store_state(lane, State(state.reason, flags, state.no_point, store_digits(lane, glv_split(u2))));
     return sc_reduce(sc_mul(inverse, denominator));
 }

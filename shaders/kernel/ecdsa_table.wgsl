@@ -4,7 +4,7 @@
 // Each multiple is the one before it and a unit's, +-P, +-w P or +-w^2 P. Both have one Z all the way (co-Z addition; Meloni, WAIFI
 // 2007), and w^j P differs from P in x alone. The multiples are short Eisenstein integers, of a norm far below n, and none is its
 // next unit or minus that, so that no addition is exceptional, whatever P is.
-// 10 (6 M + 2 S), then 10 (4 M + 1 S) to bring them to the last one's Z, and 11 M for the multiples by beta.
+// 10 (6 M + 2 S), then 11 (4 M + 1 S) to bring them to the last one's Z, and 11 M for the multiples by beta.
 
 //#include "ecdsa/points"
 //#include "group/endomorphism"

@@ -157,7 +157,7 @@ fn test_json(test: &crate::gpu::SelfTest) -> Value {
 }
 
 /// The processor's name, where the system tells it.
-fn cpu_model() -> Option<String> {
+pub(super) fn cpu_model() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())

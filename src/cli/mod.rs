@@ -3,6 +3,7 @@
 //! Exit status: 0 if all is valid, 1 if something is invalid, 2 if something could not be checked. What is wrong goes to
 //! stderr, one line each, naming file, block, transaction and field; reports go to stdout.
 
+mod bench;
 mod devices;
 mod generate;
 mod input;
@@ -42,6 +43,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Write a generated workload as a chain and its genesis, which `run` takes back
     Generate(generate::GenerateArgs),
+    /// Measure what each backend does with batches of each size
+    Bench(bench::BenchArgs),
     /// List what there is to run on
     Devices(devices::DevicesArgs),
 }
@@ -164,6 +167,7 @@ fn dispatch(command: &Command) -> Result<Status, Failure> {
         Command::Run(args) => run::run(args),
         Command::Verify(args) => verify::verify(args),
         Command::Generate(args) => generate::generate(args),
+        Command::Bench(args) => bench::bench(args),
         Command::Devices(args) => Ok(devices::devices(*args)),
     }
 }

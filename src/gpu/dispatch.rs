@@ -2,7 +2,8 @@
 //! not made to be fast.
 
 use std::borrow::Cow;
-use std::sync::{Mutex, mpsc};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use super::device::Adapter;
@@ -20,6 +21,8 @@ pub(super) struct Session {
     device: wgpu::Device,
     queue: wgpu::Queue,
     arithmetic: Arithmetic,
+    /// Kernels by name, each compiled once however many programs use it.
+    pipelines: Mutex<BTreeMap<&'static str, Arc<Pipeline>>>,
 }
 
 /// A compiled kernel.
@@ -33,7 +36,7 @@ pub(super) struct Pipeline {
 /// A program's kernels, compiled, and its table on the device.
 #[derive(Debug)]
 pub(super) struct Stages {
-    steps: Vec<(Step, Pipeline)>,
+    steps: Vec<(Step, Arc<Pipeline>)>,
     table: wgpu::Buffer,
     /// Buffers of the last size asked for, which allocating anew would dominate a timing.
     buffers: Mutex<Option<(usize, [wgpu::Buffer; 3], wgpu::Buffer)>>,
@@ -45,8 +48,16 @@ const NONCE: u32 = 0x5ea1_ed00;
 impl Session {
     /// Compiles a program's kernels.
     pub(super) fn stages<P: Program>(&self, program: &P) -> Result<Stages, GpuError> {
-        let steps = program.steps().iter().map(|step| Ok((*step, self.pipeline(step.kernel)?)));
-        let steps = steps.collect::<Result<_, GpuError>>()?;
+        let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut steps = Vec::new();
+        for step in program.steps() {
+            let pipeline = match pipelines.get(step.kernel.name) {
+                Some(pipeline) => Arc::clone(pipeline),
+                None => Arc::new(self.pipeline(step.kernel)?),
+            };
+            pipelines.insert(step.kernel.name, Arc::clone(&pipeline));
+            steps.push((*step, pipeline));
+        }
         let table = self.scoped("uploading a table", || {
             let table = self.buffer(
                 byte_count(program.table().len().max(4)),
@@ -78,7 +89,7 @@ impl Session {
         program.pack(items, words);
         let output_bytes = byte_count(stride * P::OUTPUT_WORDS);
         let sizes = [byte_count(input.len()), output_bytes, byte_count(stride * P::SCRATCH_WORDS)];
-        let mut kept = stages.buffers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut kept = stages.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         let (buffers, readback) = match kept.take() {
             Some((size, buffers, readback)) if size == lanes => (buffers, readback),
             _ => self.scoped("allocating buffers", || {
@@ -145,8 +156,8 @@ impl Session {
         let (device, queue) = pollster::block_on(device)
             .map_err(|error| GpuError::NoDevice { adapter: adapter.name().to_owned(), problem: error.to_string() })?;
         // wgpu panics where nobody takes its errors; those outside a scope only repeat what a scope or a wait has told.
-        device.on_uncaptured_error(std::sync::Arc::new(|error| tracing::error!(%error, "the GPU's driver complains")));
-        Ok(Self { device, queue, arithmetic })
+        device.on_uncaptured_error(Arc::new(|error| tracing::error!(%error, "the GPU's driver complains")));
+        Ok(Self { device, queue, arithmetic, pipelines: Mutex::default() })
     }
 
     /// Compiles a kernel, whose bindings are storage buffers.

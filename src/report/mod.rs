@@ -1,5 +1,6 @@
 //! Reports: tables for people, JSON for programs.
 
+pub(crate) mod bench;
 mod number;
 mod run;
 mod table;

@@ -36,12 +36,6 @@ pub(crate) fn test_data(sub: &str) -> Option<PathBuf> {
     None
 }
 
-/// Says that something is not tested here, and why.
-fn skipped(what: &str, why: &str) {
-    // Not `eprintln!`, which a passing test keeps to itself.
-    let _ = writeln!(std::io::stderr(), "SKIPPED {what}: {why}");
-}
-
 /// Every backend, by name. What a test promises it promises of each of them.
 ///
 /// A software adapter runs both variants of the GPU's kernels, where there is one; they are compiled once for all tests of a binary.
@@ -55,7 +49,8 @@ pub(crate) fn backends() -> Vec<(&'static str, &'static Verifier)> {
         for platform in Platform::available().into_iter().skip(1) {
             backends.push((platform.name(), CpuBackend::default().on_platform(platform).into()));
         }
-        backends.extend(software::backends());
+        #[cfg(feature = "gpu")]
+        backends.extend(gpu::backends());
         backends
     });
     backends.iter().map(|(name, verifier)| (*name, verifier)).collect()
@@ -79,40 +74,4 @@ pub(crate) fn sha256_known_answers() -> Option<Vec<(Vec<u8>, [u8; 32])>> {
         }
     }
     Some(known)
-}
-
-#[cfg(not(feature = "gpu"))]
-mod software {
-    pub(super) fn backends() -> Vec<(&'static str, phalanx::Verifier)> {
-        Vec::new()
-    }
-}
-
-#[cfg(feature = "gpu")]
-mod software {
-    use phalanx::gpu::adapters;
-    use phalanx::gpu::shader::Arithmetic;
-    use phalanx::{BackendChoice, Verifier, VerifierConfig};
-
-    /// The first software adapter, in each variant that it runs.
-    pub(super) fn backends() -> Vec<(&'static str, Verifier)> {
-        let Some(adapter) = adapters().into_iter().find(phalanx::gpu::Adapter::is_software) else {
-            super::skipped("the GPU's backends", "no software adapter");
-            return Vec::new();
-        };
-        let backend = |arithmetic| {
-            let config = VerifierConfig {
-                backend: BackendChoice::Name(adapter.name().to_owned()),
-                arithmetic: Some(arithmetic),
-                without_cache: true,
-                ..VerifierConfig::default()
-            };
-            let name = match arithmetic {
-                Arithmetic::U64 => "software GPU, u64",
-                Arithmetic::U32 => "software GPU, u32",
-            };
-            (name, Verifier::new(&config).expect("an adapter that is there"))
-        };
-        adapter.variants().map(backend).collect()
-    }
 }

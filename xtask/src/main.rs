@@ -18,7 +18,7 @@ const USAGE: &str = "\
 usage: cargo xtask <chore>
 
 chores:
-  test [ARGS]  run every test, after making sure that there is a Vulkan driver to run on; ARGS go to `cargo test`
+  test [ARGS]  run every test, after installing the drivers that tests of kernels want if it may; ARGS go to `cargo test`
   isa          what each kernel compiles to on an AMD GPU that need not be there; fails if a hot kernel spills registers
   gpu-field    how long field operations take on each GPU adapter
   peers [ROW]  ours beside other libraries on the same inputs; of every row, to benches/record/<machine>/peers-<date>.csv

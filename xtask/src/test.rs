@@ -8,29 +8,35 @@ use crate::process::{cargo, output, run};
 /// The package with the software driver lavapipe, on Debian and Ubuntu.
 const SOFTWARE_DRIVER: &str = "mesa-vulkan-drivers";
 
+/// The package with a second driver, SwiftShader, and with a second compiler of WGSL, on Debian.
+const BROWSER: &str = "chromium";
+
 /// Where Vulkan's loader looks for drivers.
 const DRIVER_FOLDERS: [&str; 3] = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"];
 
 pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
-    provide_driver();
+    if cfg!(target_os = "linux") {
+        provide(SOFTWARE_DRIVER, has_driver());
+        provide(BROWSER, output(BROWSER, &["--version"]).is_some());
+    }
     run(cargo().args(["test", "--workspace"]).args(arguments))
 }
 
-/// Installs the software driver if there is no driver, and says how if it may not. That none can be had is no failure:
-/// the CPU's tests need none.
-fn provide_driver() {
-    if !cfg!(target_os = "linux") || has_driver() {
+/// Installs a package that tests of kernels want if it is not there, and says how if it may not. That it cannot be had is no
+/// failure: the CPU's tests want none, and the others say that they were skipped.
+fn provide(package: &str, is_there: bool) {
+    if is_there {
         return;
     }
     let Some(mut apt) = apt_get() else {
-        eprintln!("xtask: no Vulkan driver found; for the software one: sudo apt-get install {SOFTWARE_DRIVER}");
+        eprintln!("xtask: kernels are tested on more with {package}: sudo apt-get install {package}");
         return;
     };
-    eprintln!("xtask: no Vulkan driver found; installing {SOFTWARE_DRIVER}");
+    eprintln!("xtask: installing {package}, for the tests of kernels");
     let updated = run(apt().args(["update", "-qq"]));
-    let install = ["install", "-y", "-qq", "--no-install-recommends", SOFTWARE_DRIVER];
+    let install = ["install", "-y", "-qq", "--no-install-recommends", package];
     if let Err(problem) = updated.and_then(|()| run(apt().args(install))) {
-        eprintln!("xtask: {problem}; going on without a Vulkan driver");
+        eprintln!("xtask: {problem}; going on without {package}");
     }
 }
 

@@ -21,7 +21,8 @@ struct State {
     flags: u32,
     // The reason if its x coordinate names no point.
     no_point: u32,
-    unused: u32,
+    // The place of the most significant digit.
+    top: u32,
 }
 
 // The fixed base's part of the sum is subtracted.
@@ -50,5 +51,5 @@ fn load_state(lane: u32) -> State {
 }
 
 fn store_state(lane: u32, state: State) {
-    scratch[slot_at(SLOT_STATE, lane)] = vec4(state.reason, state.flags, state.no_point, state.unused);
+    scratch[slot_at(SLOT_STATE, lane)] = vec4(state.reason, state.flags, state.no_point, state.top);
 }

@@ -5,6 +5,8 @@
 //! u2 P, `base` adds u1 G, `complete` adds it again where an addition was exceptional, and `finish` compares or leaves Jacobian
 //! coordinates.
 
+#[cfg(test)]
+mod cost;
 mod digits;
 mod known_answers;
 mod recover;

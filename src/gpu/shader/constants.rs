@@ -1,10 +1,10 @@
 //! Constants that shaders and Rust share; their one definition is here.
 
+pub(crate) mod ecdsa;
+
 use std::collections::BTreeMap;
 
 use super::super::program::HEADER_WORDS;
-
-pub(crate) mod ecdsa;
 
 /// Lanes in a workgroup: a whole number of subgroups on every adapter known, and few enough that a kernel which
 /// needs many registers still fits.
@@ -26,14 +26,13 @@ pub(crate) const MERKLE_LEAVES: u32 = 16;
 /// Each constant as WGSL declares it.
 pub(super) fn declarations() -> BTreeMap<&'static str, String> {
     let numbers = [
-        ("WORKGROUP_SIZE", WORKGROUP_SIZE),
-        ("CHAIN_LENGTH", CHAIN_LENGTH),
-        ("SMALL_FACTOR", SMALL_FACTOR),
-        ("HEADER_WORDS", HEADER_WORDS as u32),
-        ("HASH_MAX_BLOCKS", HASH_MAX_BLOCKS),
-        ("MERKLE_LEAVES", MERKLE_LEAVES),
+        ("WORKGROUP_SIZE", WORKGROUP_SIZE as usize),
+        ("CHAIN_LENGTH", CHAIN_LENGTH as usize),
+        ("SMALL_FACTOR", SMALL_FACTOR as usize),
+        ("HEADER_WORDS", HEADER_WORDS),
+        ("HASH_MAX_BLOCKS", HASH_MAX_BLOCKS as usize),
+        ("MERKLE_LEAVES", MERKLE_LEAVES as usize),
     ];
-    let numbers = numbers.into_iter().chain(ecdsa::NUMBERS.iter().copied());
-    let numbers = numbers.map(|(name, value)| (name, format!("const {name}: u32 = {value}u;")));
+    let numbers = numbers.into_iter().map(|(name, value)| (name, format!("const {name}: u32 = {value}u;")));
     numbers.chain(ecdsa::declarations()).collect()
 }

@@ -78,11 +78,6 @@ pub const KERNELS: &[Kernel] = &[
     check("field_equal"),
     check("field_is_zero"),
     check("field_magnitudes"),
-    hash("sha256", "sha256"),
-    hash("sha256d", "sha256"),
-    hash("keccak256", "keccak256"),
-    hash("merkle_bitcoin", "merkle"),
-    hash("merkle_rfc6962", "merkle"),
     ecdsa::PREPARE_RECOVER,
     ecdsa::PREPARE_VERIFY,
     ecdsa::LIFT,
@@ -92,6 +87,11 @@ pub const KERNELS: &[Kernel] = &[
     ecdsa::COMPLETE,
     ecdsa::FINISH_VERIFY,
     ecdsa::FINISH_RECOVER,
+    hash("sha256", "sha256"),
+    hash("sha256d", "sha256"),
+    hash("keccak256", "keccak256"),
+    hash("merkle_bitcoin", "merkle"),
+    hash("merkle_rfc6962", "merkle"),
     PRODUCT,
 ];
 

@@ -15,12 +15,12 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "lib/field/secp256k1",
     "lib/field/secp256k1/u32",
     "lib/field/secp256k1/u64",
-    "lib/hash/digest",
-    "lib/hash/keccak256",
-    "lib/hash/sha256",
     "lib/group/complete",
     "lib/group/endomorphism",
     "lib/group/secp256k1",
+    "lib/hash/digest",
+    "lib/hash/keccak256",
+    "lib/hash/sha256",
     "lib/scalar/secp256k1",
     "lib/scalar/secp256k1/u32",
     "lib/scalar/secp256k1/u64",
@@ -38,8 +38,8 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "kernel/field_timing",
     "kernel/keccak256",
     "kernel/merkle",
-    "kernel/sha256",
     "kernel/product",
+    "kernel/sha256",
 ];
 
 #[cfg(test)]

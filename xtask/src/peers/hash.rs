@@ -13,7 +13,7 @@ pub(super) fn rows() -> Vec<Row<'static>> {
     // A plain transfer, a call, a public key; a Merkle node.
     let keccak = [64, 110, 200].map(keccak256);
     let sha256 = [(HashFunction::Sha256, 200), (HashFunction::Sha256d, 64)];
-    keccak.into_iter().chain(sha256.map(|(function, length)| sha2(function, length))).collect()
+    keccak.into_iter().chain([keys()]).chain(sha256.map(|(function, length)| sha2(function, length))).collect()
 }
 
 fn keccak256(length: usize) -> Row<'static> {
@@ -36,6 +36,24 @@ fn keccak256(length: usize) -> Row<'static> {
             Contender::each("sha3", |index| sha3::Keccak256::digest(&messages[index]).into()),
             Contender::each("tiny-keccak", tiny_keccak),
         ],
+    }
+}
+
+/// What an address is taken from: x and y of a public key, in an array as recovery leaves them.
+fn keys() -> Row<'static> {
+    let keys: Vec<[u8; 64]> = messages(64).iter().filter_map(|key| key.as_slice().try_into().ok()).collect();
+    let keys: &'static [[u8; 64]] = keys.leak();
+    Row {
+        name: "keccak256 of public keys".to_owned(),
+        items: MESSAGES,
+        ours: Contender::one_thread("phalanx", || {
+            let mut digests = vec![[0; 32]; keys.len()];
+            phalanx::cpu::keccak256_of_keys(keys, &mut digests);
+            digests
+        }),
+        peers: vec![Contender::each("keccak-asm", |index| {
+            <keccak_asm::Keccak256 as keccak_asm::Digest>::digest(keys[index]).into()
+        })],
     }
 }
 

@@ -25,7 +25,7 @@ const SLOT_TABLE: u32 = 22;
 const SLOT_PREFIX: u32 = SLOT_TABLE;
 
 /// Points of a lane's table.
-const TABLE_ENTRIES: u32 = 11;
+pub(crate) const TABLE_ENTRIES: u32 = 11;
 /// x, beta x, beta^2 x and y.
 const TABLE_ENTRY_QUADS: u32 = 8;
 
@@ -35,7 +35,7 @@ pub(crate) const SCALAR_RUN: u32 = 32;
 pub(crate) const FIELD_RUN: u32 = 32;
 
 /// Digits of a scalar in base 8.
-const DIGITS: u32 = 43;
+pub(crate) const DIGITS: u32 = 43;
 /// Words that they take, with one digit more at the end.
 const DIGIT_WORDS: u32 = 11;
 /// The code of zero.
@@ -111,7 +111,7 @@ const GENERATOR_Y: [u8; 32] = [
     0x48, 0xa6, 0x85, 0x54, 0x19, 0x9c, 0x47, 0xd0, 0x8f, 0xfb, 0x10, 0xd4, 0xb8,
 ];
 
-pub(super) const NUMBERS: &[(&str, u32)] = &[
+const NUMBERS: &[(&str, u32)] = &[
     ("SCRATCH_TILE", SCRATCH_TILE),
     ("SCRATCH_QUADS", SCRATCH_QUADS),
     ("SLOT_STATE", SLOT_STATE),
@@ -138,7 +138,7 @@ pub(super) const NUMBERS: &[(&str, u32)] = &[
     ("UNIT_PATH", UNIT_PATH),
 ];
 
-/// Numbers of 256 bits, and the reasons, on one line each.
+/// Each constant as WGSL declares it, on one line: numbers of 32 and of 256 bits, and the reasons.
 pub(super) fn declarations() -> Vec<(&'static str, String)> {
     let words = |name: &str, number: &[u8; 32]| {
         let words = words_of(number).map(|word| format!("{word:#x}u")).join(", ");
@@ -147,13 +147,17 @@ pub(super) fn declarations() -> Vec<(&'static str, String)> {
     let numbers =
         [("ORDER", ORDER), ("HALF_ORDER", HALF_ORDER), ("PRIME", PRIME), ("PRIME_MINUS_ORDER", PRIME_MINUS_ORDER)];
     let numbers = numbers.into_iter().chain([("BETA", BETA)]).map(|(name, number)| (name, words(name, &number)));
+    let plain = NUMBERS.iter().map(|(name, value)| (*name, format!("const {name}: u32 = {value}u;")));
     let generator = [words("GENERATOR_X", &GENERATOR_X), words("GENERATOR_Y", &GENERATOR_Y)].join(" ");
     let reasons = Reason::ALL.into_iter().map(|reason| {
         let name = reason.code().to_uppercase().replace('-', "_");
         format!("const REASON_{name}: u32 = {}u;", reason as u8)
     });
     let statuses = std::iter::once(format!("const STATUS_VALID: u32 = {STATUS_VALID}u;")).chain(reasons);
-    numbers.chain([("GENERATOR", generator), ("REASONS", statuses.collect::<Vec<_>>().join(" "))]).collect()
+    plain
+        .chain(numbers)
+        .chain([("GENERATOR", generator), ("REASONS", statuses.collect::<Vec<_>>().join(" "))])
+        .collect()
 }
 
 /// A big-endian number in words, the least significant first.
