@@ -45,7 +45,12 @@ fn main() {
     }
     let start = Instant::now();
     assert!(bench.routed.wait_until_measured(Duration::from_mins(2)), "costs are measured in two seconds");
-    println!("# adapter: {}, {}; costs known {:.1} s after it served", adapter.name(), adapter.driver(), start.elapsed().as_secs_f64());
+    println!(
+        "# adapter: {}, {}; costs known {:.1} s after it served",
+        adapter.name(),
+        adapter.driver(),
+        start.elapsed().as_secs_f64()
+    );
     println!("work,items,rounds,cpu_us,gpu_us,both_us,routed_us,ratio,cpu_items,gpu_items,why");
     for size in SIZES {
         let batch = recoveries(&items[..size]);

@@ -1,11 +1,13 @@
 //! The router over devices that are made up: right answers, after as long as a test wants.
+#![allow(clippy::cast_precision_loss, reason = "numbers of items, far below 2^52")]
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use super::batch::Hashing;
+use super::batch::{Answerable, Divisible, Hashing};
 use super::decision::{Decision, Work};
 use super::device::{Device, Failed};
 use super::line::Line;
@@ -285,21 +287,79 @@ fn digests_come_in_order() {
     }
 }
 
+/// Work that nobody ends before both the CPU and a device have begun it.
+#[derive(Clone)]
+struct Meeting {
+    items: usize,
+    begun: Arc<(Mutex<usize>, Condvar)>,
+}
+
+impl Meeting {
+    fn meet(&self, answer: u8) -> Vec<u8> {
+        let mut begun = self.begun.0.lock().unwrap();
+        *begun += 1;
+        self.begun.1.notify_all();
+        let (_, waited) = self.begun.1.wait_timeout_while(begun, Duration::from_mins(1), |begun| *begun < 2).unwrap();
+        assert!(!waited.timed_out(), "one began when the other had ended");
+        vec![answer; self.items]
+    }
+}
+
+impl Divisible for Meeting {
+    type Answer = u8;
+    type Part = Self;
+
+    fn work(&self) -> Work {
+        Work::Recover
+    }
+
+    fn len(&self) -> usize {
+        self.items
+    }
+
+    fn units(&self) -> usize {
+        self.items
+    }
+
+    fn item_at(&self, units: usize) -> usize {
+        units
+    }
+
+    fn part(&self, items: Range<usize>) -> Self {
+        Self { items: items.len(), begun: Arc::clone(&self.begun) }
+    }
+
+    fn on_cpu(&self, _: &CpuBackend) -> Vec<u8> {
+        self.meet(0)
+    }
+}
+
+impl Answerable for Meeting {
+    type Answer = u8;
+
+    fn len(&self) -> usize {
+        self.items
+    }
+
+    fn on_cpu(&self, _: &CpuBackend) -> Vec<u8> {
+        self.meet(0)
+    }
+
+    fn on_device(&self, _: &dyn Device) -> Result<Vec<u8>, Failed> {
+        Ok(self.meet(1))
+    }
+}
+
 #[test]
-fn both_work_at_once() {
+fn the_cpu_and_a_device_work_at_once() {
     let bench = Bench::new();
-    let decision = bench.run();
-    let costs: Vec<f64> = decision.shares.iter().map(|share| share.cost).collect();
-    assert_eq!(costs.len(), 2, "{decision}");
-    // The device sleeps and the CPU computes: one after the other they would take as long as both together.
-    let fastest = (0..5).map(|_| {
-        let start = Instant::now();
-        let decision = bench.run();
-        let one_by_one: f64 = decision.shares.iter().map(|share| share.cost).sum();
-        start.elapsed().as_secs_f64() / one_by_one
-    });
-    let fastest = fastest.fold(f64::INFINITY, f64::min);
-    assert!(fastest < 0.9, "{fastest} of the time of one after the other");
+    bench.router.set_cost(CPU, Work::Recover, Line::new(0.0, 1.0), 1.0);
+    bench.router.set_cost(1, Work::Recover, Line::new(0.0, 1.0), 1.0);
+    let meeting = Meeting { items: ITEMS, begun: Arc::default() };
+    let (answers, decision) = bench.router.answer_and_tell(&meeting).unwrap();
+    let of_cpu = decision.items_of(CPU);
+    assert!((1..ITEMS).contains(&of_cpu), "{decision}");
+    assert!(answers == [vec![0; of_cpu], vec![1; ITEMS - of_cpu]].concat());
 }
 
 #[test]
