@@ -27,6 +27,10 @@ const SIZES: [usize; 5] = [16, 128, 1_024, 4_096, 16_384];
 /// Each size is measured so many times, of which the shortest counts: what disturbs only adds.
 const TIMES: usize = 2;
 
+/// Where the CPU is busy or a device fails, it is tried again after so long, and at most so many times.
+const PAUSE: Duration = Duration::from_millis(250);
+const TRIES: u32 = 100;
+
 /// How long everyone works at once to measure contention.
 const TOGETHER: f64 = 0.06;
 
@@ -47,25 +51,32 @@ fn measure_all(weak: &Weak<Inner>) {
     let until = Instant::now() + PATIENCE;
     let Some(samples) = weak.upgrade().map(|inner| Samples::new(&inner.cpu)) else { return };
     let mut left: Vec<Work> = Work::ALL.into();
-    while !left.is_empty() && Instant::now() < until {
+    let mut tries = 0;
+    while !left.is_empty() && tries < TRIES && Instant::now() < until {
         let Some(inner) = weak.upgrade() else { return };
-        let served = |work: &Work| inner.lanes.iter().any(|lane| lane.device.serves(*work));
-        let (ready, rest): (Vec<Work>, Vec<Work>) = left.iter().copied().partition(served);
-        for work in ready {
+        let before = left.len();
+        let mut failed = false;
+        left.retain(|work| {
+            if !inner.lanes.iter().any(|lane| lane.device.serves(*work)) {
+                return true;
+            }
             let began = Instant::now();
-            measure(&inner, &samples, work);
-            tracing::debug!(%work, took = ?began.elapsed(), "measured");
-        }
-        if rest.len() < left.len() {
+            let done = measure(&inner, &samples, *work);
+            tracing::debug!(%work, done, took = ?began.elapsed(), "measured");
+            failed |= !done;
+            !done
+        });
+        if left.len() < before {
             inner.remember();
         }
-        left = rest;
         drop(inner);
-        std::thread::sleep(LOOK);
+        tries += u32::from(failed);
+        std::thread::sleep(if failed { PAUSE } else { LOOK });
     }
 }
 
-fn measure(inner: &Inner, samples: &Samples, work: Work) {
+/// Whether all that serves this kind of work was measured.
+fn measure(inner: &Inner, samples: &Samples, work: Work) -> bool {
     let budget = BUDGET / u32::try_from(Work::ALL.len()).unwrap_or(1);
     match work {
         Work::Recover => measure_work(inner, work, budget, &|items| samples.recover(items)),
@@ -76,18 +87,18 @@ fn measure(inner: &Inner, samples: &Samples, work: Work) {
             measure_work(inner, work, budget, &|units| {
                 let items = Hashing { function, messages: &most }.item_at(units);
                 OwnedHashing { function, messages: samples.messages(items) }
-            });
+            })
         }
     }
 }
 
 /// Measures those backends whose costs are not known, each by itself and then all at once.
-fn measure_work<B: Sample>(inner: &Inner, work: Work, budget: Duration, make: &dyn Fn(usize) -> B) {
+fn measure_work<B: Sample>(inner: &Inner, work: Work, budget: Duration, make: &dyn Fn(usize) -> B) -> bool {
     let serving: Vec<(usize, &Lane)> = (1..).zip(&inner.lanes).filter(|(_, lane)| lane.device.serves(work)).collect();
     let all = std::iter::once(CPU).chain(serving.iter().map(|(backend, _)| *backend));
     let known = |backend: usize| inner.learned.policy().knows(backend, work);
     if all.clone().all(known) {
-        return;
+        return true;
     }
     let each =
         (budget.saturating_sub(Duration::from_secs_f64(TOGETHER))) / u32::try_from(serving.len() + 1).unwrap_or(1);
@@ -96,7 +107,9 @@ fn measure_work<B: Sample>(inner: &Inner, work: Work, budget: Duration, make: &d
         let (_, alone) = inner.alone(|| batch.on_cpu(inner));
         alone.then(|| start.elapsed())
     });
-    let Some(cpu) = cpu else { return };
+    // A CPU that is never left alone has been measured by what keeps it busy.
+    let learned = || inner.learned.policy().costs(CPU).into_iter().find(|cost| cost.0 == work).map(|(_, line, _)| line);
+    let Some(cpu) = cpu.or_else(learned) else { return false };
     let mut measured = vec![(CPU, cpu)];
     for (backend, lane) in &serving {
         if let Some(line) = time(each, make, |batch| batch.on_lane(lane)) {
@@ -109,6 +122,7 @@ fn measure_work<B: Sample>(inner: &Inner, work: Work, budget: Duration, make: &d
         tracing::debug!(backend, %work, ?line, contention, "costs");
         inner.learned.policy().set_cost(*backend, work, *line, contention);
     }
+    measured.len() > serving.len()
 }
 
 /// The line through batches of rising sizes, as many as there is time for.

@@ -299,7 +299,8 @@ impl Meeting {
         let mut begun = self.begun.0.lock().unwrap();
         *begun += 1;
         self.begun.1.notify_all();
-        let (_, waited) = self.begun.1.wait_timeout_while(begun, Duration::from_mins(1), |begun| *begun < 2).unwrap();
+        let alone = |begun: &mut usize| *begun < 2;
+        let waited = self.begun.1.wait_timeout_while(begun, Duration::from_mins(1), alone).unwrap().1;
         assert!(!waited.timed_out(), "one began when the other had ended");
         vec![answer; self.items]
     }
