@@ -1,24 +1,40 @@
-//! Executing a block of verified transactions, one kind at a time, on the sequential executor; and committing it.
+//! Executing a block of verified transactions, one kind at a time: in sequence, by Block-STM on one thread and on two, along
+//! access lists, and by shards; and committing it.
+//!
+//! The cases of a kind run one after the other, so that their ratios are of one run on one machine.
 
 mod common;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use phalanx::executor::{Executor, SequentialExecutor};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use phalanx::executor::{BlockStmExecutor, Executor, SequentialExecutor, ShardedExecutor};
 use phalanx::workload::Mix;
 
 fn execute(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("execute");
     group.throughput(Throughput::Elements(common::TRANSACTIONS as u64));
-    for (name, mix) in
-        [("transfers", (100, 0, 0)), ("erc-20", (0, 100, 0)), ("swaps", (0, 0, 100)), ("mix", (60, 25, 15))]
-    {
+    let executors: [(&str, Box<dyn Executor>); 5] = [
+        ("sequential", Box::new(SequentialExecutor)),
+        ("block-stm, 1 thread", Box::new(block_stm(1).always_speculating())),
+        ("block-stm, 2 threads", Box::new(block_stm(2))),
+        ("block-stm, 2 threads, always speculating", Box::new(block_stm(2).always_speculating())),
+        ("sharded, 2 threads", Box::new(ShardedExecutor::new(2, 8).expect("a thread starts"))),
+    ];
+    for (name, mix, pools) in [
+        ("transfers", (100, 0, 0), 1),
+        ("erc-20", (0, 100, 0), 1),
+        ("swaps in one pool", (0, 0, 100), 1),
+        ("swaps in separate pools", (0, 0, 100), 500),
+        ("mix", (60, 25, 15), 1),
+    ] {
         let mix = Mix::new(mix.0, mix.1, mix.2).expect("the shares sum to 100");
-        let chain = common::chain(1, mix);
+        let chain = common::chain_with_pools(1, mix, pools);
         let block = common::verified(&chain, &chain.blocks[0]);
         let (spec, state) = (chain.genesis.chain(), chain.genesis.state());
-        group.bench_function(format!("sequential/{name}"), |bencher| {
-            bencher.iter(|| SequentialExecutor.execute(spec, &block, state).expect("the block is valid"));
-        });
+        for (executor_name, executor) in &executors {
+            group.bench_function(BenchmarkId::new(*executor_name, name), |bencher| {
+                bencher.iter(|| executor.execute(spec, &block, state).expect("the block is valid"));
+            });
+        }
         if name == "mix" {
             group.bench_function("sequential and commit/mix", |bencher| {
                 bencher.iter_batched_ref(
@@ -30,6 +46,10 @@ fn execute(criterion: &mut Criterion) {
         }
     }
     group.finish();
+}
+
+fn block_stm(threads: usize) -> BlockStmExecutor {
+    BlockStmExecutor::new(threads).expect("a thread starts")
 }
 
 criterion_group!(benches, execute);

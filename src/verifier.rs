@@ -7,15 +7,19 @@ use crate::batch::MessageBatch;
 use crate::choice::BackendChoice;
 #[cfg(feature = "gpu")]
 use crate::choice::{Candidate, choose};
-use crate::cpu::CpuBackend;
+use crate::cpu::hints::recover_hinted;
+use crate::cpu::{CpuBackend, HintReport, HintSource, Hints};
 use crate::error::Error;
 #[cfg(feature = "gpu")]
 use crate::gpu::{Adapter, GpuBackend, GpuConfig, adapters, cache::Cache, shader::Arithmetic};
+use crate::key_book::KeyBook;
+use crate::merkle::{bitcoin, rfc6962};
 #[cfg(feature = "gpu")]
 use crate::route::{Decision, Device, Hashing, RoutedGpu, Router, Store};
 use crate::route::{Work, observe};
 use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
 use crate::scheme::hash::HashFunction;
+use crate::scheme::schnorr::SchnorrBatch;
 use crate::verdict::Verdict;
 
 /// What checks, and with how much.
@@ -42,6 +46,9 @@ pub struct VerifierConfig {
 #[derive(Debug)]
 pub struct Verifier {
     cpu: Arc<CpuBackend>,
+    key_book: KeyBook,
+    #[cfg_attr(not(feature = "ethereum"), allow(dead_code, reason = "only Ethereum's blocks claim senders"))]
+    claim_source: HintSource,
     #[cfg(feature = "gpu")]
     gpu: Option<Gpu>,
     backend: String,
@@ -107,7 +114,7 @@ impl Verifier {
         if !config.backend.is_divided() {
             tracing::info!(%backend, "backend chosen");
             let gpu = Gpu::Alone(GpuBackend::open(adapter, gpu_config));
-            return Ok(Self { cpu: Arc::new(cpu), gpu: Some(gpu), backend });
+            return Ok(Self::with(Arc::new(cpu), Some(gpu), backend));
         }
         let cpu = Arc::new(cpu);
         // One worker each for every GPU; the same GPU behind another interface would be the same GPU.
@@ -132,7 +139,7 @@ impl Verifier {
         let router = Router::start(Arc::clone(&cpu), devices, store)
             .map_err(|error| Error::Backend { asked: config.backend.to_string(), problem: error.to_string() })?;
         config.deadline.into_iter().for_each(|deadline| router.set_deadline(deadline));
-        Ok(Self { cpu, gpu: Some(Gpu::Beside(router)), backend })
+        Ok(Self::with(cpu, Some(Gpu::Beside(router)), backend))
     }
 
     /// Built without GPUs.
@@ -149,10 +156,17 @@ impl Verifier {
         tracing::debug!(reason, "the CPU checks");
         Self {
             cpu: Arc::new(cpu),
+            key_book: KeyBook::default(),
+            claim_source: HintSource::new(),
             #[cfg(feature = "gpu")]
             gpu: None,
             backend: format!("cpu: {reason}"),
         }
+    }
+
+    #[cfg(feature = "gpu")]
+    fn with(cpu: Arc<CpuBackend>, gpu: Option<Gpu>, backend: String) -> Self {
+        Self { cpu, key_book: KeyBook::default(), claim_source: HintSource::new(), gpu, backend }
     }
 
     /// What was chosen to check, and why.
@@ -205,16 +219,118 @@ impl Verifier {
         counted("cpu", batch.len(), check())
     }
 
+    /// Recovers the signer of every item, sparing the recovery where a hint names a signer whose key is in the key book and
+    /// the randomised batch check proves it. Verdicts are those of [`Verifier::recover`], whatever the hints; the keys that
+    /// are recovered go into the book.
+    pub fn recover_hinted(
+        &self,
+        batch: &RecoverBatch,
+        hints: Hints<'_>,
+    ) -> Result<(Vec<Verdict<Signer>>, HintReport), Error> {
+        let (verdicts, report) = recover_hinted(&self.cpu, batch, hints, &self.key_book, |rest| self.recover(rest))?;
+        Ok((counted("cpu", batch.len(), verdicts)?, report))
+    }
+
+    /// Verifies every BIP-340 signature.
+    ///
+    /// Returns as many verdicts as the batch has items, in the batch's order.
+    pub fn verify_schnorr(&self, batch: &SchnorrBatch) -> Result<Vec<Verdict<()>>, Error> {
+        counted("cpu", batch.len(), self.cpu.verify_schnorr(batch))
+    }
+
+    /// The keys that were recovered, by address.
+    #[must_use]
+    pub fn key_book(&self) -> &KeyBook {
+        &self.key_book
+    }
+
+    /// How senders that blocks claim of themselves have fared as hints.
+    #[cfg(feature = "ethereum")]
+    pub(crate) fn claim_source(&self) -> &HintSource {
+        &self.claim_source
+    }
+
     /// Hashes every message.
     ///
     /// Returns as many 32-byte digests as the batch has messages, in the batch's order.
     pub fn hash(&self, function: HashFunction, messages: &MessageBatch) -> Result<Vec<[u8; 32]>, Error> {
         let check = || self.cpu.hash(function, messages);
         #[cfg(feature = "gpu")]
-        if let Some(Gpu::Beside(router)) = &self.gpu {
-            return counted("routed", messages.len(), router.answer(&Hashing { function, messages })?);
+        match &self.gpu {
+            Some(Gpu::Beside(router)) => {
+                return counted("routed", messages.len(), router.answer(&Hashing { function, messages })?);
+            }
+            Some(Gpu::Alone(gpu)) => {
+                let hash = || gpu.hash(&self.cpu, function, messages);
+                if let Some(digests) = observe::checked("gpu", Work::Hash(function), messages.len(), hash)? {
+                    return counted("gpu", messages.len(), digests);
+                }
+            }
+            None => {}
         }
         counted("cpu", messages.len(), observe::checked("cpu", Work::Hash(function), messages.len(), check))
+    }
+
+    /// What [`bitcoin::root`] says of these leaves, of any number.
+    pub fn bitcoin_root(&self, leaves: &[[u8; 32]]) -> Result<bitcoin::Root, Error> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu_for_hashes()
+            && let Some(root) = gpu.bitcoin_root(&self.cpu, leaves)?
+        {
+            return Ok(root);
+        }
+        Ok(self.cpu.install(|| bitcoin::root(leaves)))
+    }
+
+    /// What [`bitcoin::Branch::new`] says of each index of these leaves; none past their end.
+    pub fn bitcoin_branches(
+        &self,
+        leaves: &[[u8; 32]],
+        indices: &[usize],
+    ) -> Result<Vec<Option<bitcoin::Branch>>, Error> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu_for_hashes()
+            && let Some(branches) = gpu.bitcoin_branches(&self.cpu, leaves, indices)?
+        {
+            return Ok(branches);
+        }
+        Ok(self.cpu.install(|| indices.iter().map(|index| bitcoin::Branch::new(leaves, *index)).collect()))
+    }
+
+    /// The root of RFC 6962's tree over these hashes of leaves.
+    pub fn rfc6962_root(&self, leaf_hashes: &[[u8; 32]]) -> Result<[u8; 32], Error> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu_for_hashes()
+            && let Some(root) = gpu.rfc6962_root(&self.cpu, leaf_hashes)?
+        {
+            return Ok(root);
+        }
+        Ok(self.cpu.install(|| rfc6962::Tree::of_leaf_hashes(leaf_hashes.to_vec()).root()))
+    }
+
+    /// The inclusion proof of each index in RFC 6962's tree over these hashes of leaves; none past their end.
+    pub fn rfc6962_inclusion_proofs(
+        &self,
+        leaf_hashes: &[[u8; 32]],
+        indices: &[usize],
+    ) -> Result<Vec<Option<Vec<[u8; 32]>>>, Error> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu_for_hashes()
+            && let Some(proofs) = gpu.rfc6962_inclusion_proofs(&self.cpu, leaf_hashes, indices)?
+        {
+            return Ok(proofs);
+        }
+        let tree = self.cpu.install(|| rfc6962::Tree::of_leaf_hashes(leaf_hashes.to_vec()));
+        Ok(indices.iter().map(|index| tree.inclusion_proof(*index as u64).ok()).collect())
+    }
+
+    /// The GPU, if it answers all. A CPU hashes trees that lie in its memory sooner than they could be copied to a GPU that has its own.
+    #[cfg(feature = "gpu")]
+    fn gpu_for_hashes(&self) -> Option<&GpuBackend> {
+        match &self.gpu {
+            Some(Gpu::Alone(gpu)) => Some(gpu),
+            Some(Gpu::Beside(_)) | None => None,
+        }
     }
 
     /// Recovers as [`Verifier::recover`] does, and tells who answered what and why. The CPU alone decides nothing.

@@ -6,11 +6,14 @@ mod common;
 use std::fs::File;
 use std::io::BufReader;
 
+use alloy_hardforks::EthereumHardfork;
 use common::mainnet::{WithState, with_states};
 use common::test_data;
 use phalanx::Verifier;
 use phalanx::chain::ethereum::{Block, BlockStream, ChainSpec, genesis_from_json, verify_block};
-use phalanx::executor::{BlockStmExecutor, Executor, Ledger, SequentialExecutor};
+use phalanx::executor::{
+    AccessListBuilder, AccessListExecutor, BlockStmExecutor, Executor, Ledger, SequentialExecutor, ShardedExecutor,
+};
 
 const THREADS: [usize; 5] = [1, 2, 4, 8, 16];
 
@@ -20,7 +23,7 @@ fn repetitions() -> usize {
 }
 
 fn executors() -> Vec<BlockStmExecutor> {
-    THREADS.map(|threads| BlockStmExecutor::new(threads).unwrap()).into()
+    THREADS.map(|threads| BlockStmExecutor::new(threads).unwrap().always_speculating()).into()
 }
 
 #[test]
@@ -28,6 +31,8 @@ fn mainnet_blocks_come_out_as_in_sequence() {
     let Some(blocks) = with_states() else { return };
     let chain = ChainSpec::mainnet();
     let executors = executors();
+    let along = AccessListExecutor::new(2).unwrap();
+    let mut with_lists = 0;
     for WithState { name, block, state } in blocks {
         let expected = SequentialExecutor.execute(&chain, &block, &state).unwrap();
         for executor in &executors {
@@ -38,6 +43,27 @@ fn mainnet_blocks_come_out_as_in_sequence() {
                 assert!(outcome.as_ref() == Ok(&expected), "{at}: receipts, gas or requests differ");
             }
         }
+        for executor in [ShardedExecutor::new(2, 1).unwrap(), ShardedExecutor::new(2, 5).unwrap()] {
+            assert!(
+                executor.execute(&chain, &block, &state) == Ok(expected.clone()),
+                "{name}, {} shards",
+                executor.shards()
+            );
+        }
+        if chain.at(block.header()).has(EthereumHardfork::Cancun) {
+            let builder = AccessListBuilder::default();
+            assert!(builder.execute(&chain, &block, &state) == Ok(expected.clone()), "{name}");
+            let list = builder.take().unwrap();
+            assert!(along.execute_along(&chain, &block, &state, &list) == Ok(expected), "{name}, along its list");
+            with_lists += 1;
+        }
+    }
+    assert!(with_lists > 0);
+    for executor in &executors {
+        let statistics = executor.statistics();
+        assert_eq!(statistics.parallel_blocks, 24 * repetitions() as u64);
+        // The others are from before Byzantium; none was given up.
+        assert_eq!(statistics.sequential_blocks.len(), 1, "{statistics:?}");
     }
 }
 

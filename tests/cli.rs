@@ -34,7 +34,7 @@ fn keys(object: &Value) -> Vec<&str> {
 
 /// A report without what differs from run to run.
 fn without_times(mut report: Value) -> Value {
-    let volatile = ["seconds", "per_second", "transactions_per_second", "threads"];
+    let volatile = ["seconds", "per_second", "transactions_per_second", "threads", "execution"];
     match &mut report {
         Value::Object(fields) => {
             fields.retain(|name, _| !volatile.contains(&name.as_str()));
@@ -62,7 +62,7 @@ fn run_makes_its_own_workload_and_prints_a_table() {
         assert_eq!(row.split_whitespace().nth(1), Some("150"), "{row}");
     }
     assert!(ran.stdout.contains("\n3 blocks, 150 transactions, "), "{}", ran.stdout);
-    assert!(ran.stdout.ends_with("sequential executor\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains(", block-stm executor\nexecution: "), "{}", ran.stdout);
 }
 
 #[test]
@@ -77,6 +77,7 @@ fn the_json_of_run_has_its_fields_and_they_agree() {
             "backend",
             "blocks",
             "errors",
+            "execution",
             "executor",
             "gas_used",
             "head",
@@ -104,6 +105,53 @@ fn the_json_of_run_has_its_fields_and_they_agree() {
         let [seconds, rate] = ["seconds", "per_second"].map(|field| stage[field].as_f64().unwrap());
         assert!(seconds > 0.0 && (rate * seconds - 150.0).abs() < 1e-6, "{stage}");
     }
+}
+
+#[test]
+fn every_executor_runs_and_is_checked() {
+    for (executor, parallel) in [("sequential", 0), ("block-stm", 3), ("access-list", 3), ("sharded", 3)] {
+        let size = ["--blocks", "3", "--transactions", "60", "--threads", "2"];
+        let arguments = ["run", "--json", "--check", "--executor", executor];
+        let report = valid_report(&run(arguments.iter().chain(&size)));
+        assert_eq!((&report["executor"], &report["blocks"]), (&json!(executor), &json!(3)));
+        let execution = &report["execution"];
+        assert_eq!(execution["parallel_blocks"], parallel, "{execution}");
+        assert_eq!(execution["transactions"], 60 * parallel, "{execution}");
+        assert_eq!(execution["sequential_blocks"], json!({}), "{execution}");
+        let in_lanes: u64 =
+            execution["shards"].as_array().unwrap().iter().map(|lane| lane["transactions"].as_u64().unwrap()).sum();
+        assert_eq!(execution["shards"].as_array().unwrap().len(), if executor == "sharded" { 8 } else { 0 });
+        assert_eq!(in_lanes > 0, executor == "sharded");
+        let note = report["notes"].as_array().unwrap().last().unwrap().as_str().unwrap();
+        assert!(note.starts_with("every block was executed in sequence as well"), "{note}");
+    }
+}
+
+#[test]
+fn access_lists_that_generate_writes_are_run_along_and_must_be_there() {
+    let folder = Folder::new("access-lists");
+    folder.generate(&["--blocks", "3", "--transactions", "40", "--access-lists"]);
+    let [chain, genesis, lists] = ["chain.rlp", "genesis.json", "access-lists.rlp"].map(|name| folder.path(name));
+    let chain_arguments = ["run", "--chain", &chain, "--genesis", &genesis, "--executor", "access-list"];
+    let report = valid_report(&run(chain_arguments.iter().chain(&["--json", "--access-lists", &lists])));
+    assert_eq!(report["execution"]["parallel_blocks"], 3);
+
+    let without = run(chain_arguments);
+    assert_eq!(without.status, Some(2));
+    assert!(without.stderr.contains("access list: there is none for this block"), "{}", without.stderr);
+
+    // Anywhere in the file: no list, another list, or a list for no block.
+    let bytes = std::fs::read(&lists).unwrap();
+    for place in [0, 1, 40, bytes.len() / 2, bytes.len() - 1] {
+        let mut changed = bytes.clone();
+        changed[place] ^= 1;
+        std::fs::write(&lists, &changed).unwrap();
+        let ran = run(chain_arguments.iter().chain(&["--access-lists", &lists]));
+        assert_eq!(ran.status, Some(2), "byte {place}: {}{}", ran.stdout, ran.stderr);
+    }
+    let misplaced = run(["run", "--blocks", "1", "--access-lists", &lists]);
+    assert_eq!(misplaced.status, Some(2));
+    assert!(misplaced.stderr.contains("--executor access-list"), "{}", misplaced.stderr);
 }
 
 #[test]
@@ -291,6 +339,26 @@ fn devices_lists_the_processor() {
     assert_eq!((ran.status, &*ran.stderr), (Some(0), ""));
     assert!(ran.stdout.starts_with("index"), "{}", ran.stdout);
     assert!(ran.stdout.contains(devices[0]["name"].as_str().unwrap()), "{}", ran.stdout);
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+fn devices_tries_every_gpu_and_a_named_one_checks_a_workload() {
+    let report = valid_report(&run(["devices", "--json"]));
+    let gpus = &report["devices"].as_array().unwrap()[1..];
+    for gpu in gpus {
+        let test = &gpu["self_test"];
+        let programs = test["programs"].as_array().unwrap();
+        assert!(gpu["serves"] == json!(true) && test["variant"].is_string() && programs.len() > 1, "{gpu:#}");
+        assert!(programs.iter().all(|program| program["admitted"] == json!(true)), "{gpu:#}");
+    }
+    if let Some(gpu) = gpus.first() {
+        let name = gpu["name"].as_str().unwrap();
+        let arguments = ["run", "--json", "--blocks", "2", "--transactions", "100", "--backend", name];
+        let report = valid_report(&run(arguments));
+        assert!(report["backend"].as_str().unwrap().starts_with(name), "{report:#}");
+        assert_eq!(report["transactions"], json!(200));
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ use revm::{Context, Database, ExecuteCommitEvm, MainBuilder, MainContext};
 type Transaction = EthereumTxEnvelope<TxEip4844>;
 
 fn config() -> WorkloadConfig {
-    WorkloadConfig { seed: 7, blocks: 4, transactions_per_block: 600, accounts: 400, mix: Mix::default() }
+    WorkloadConfig { seed: 7, blocks: 4, transactions_per_block: 600, accounts: 400, mix: Mix::default(), pools: 1 }
 }
 
 fn workload(config: WorkloadConfig) -> Workload {
@@ -260,9 +260,25 @@ fn what_is_beyond_the_limits_is_refused() {
     );
     let too_few = refused(WorkloadConfig { accounts: 7, ..config() });
     assert_eq!(too_few.to_string(), "a workload has 8 to 131072 accounts, not 7");
+    assert_eq!(refused(WorkloadConfig { pools: 0, ..config() }), WorkloadError::Pools { given: 0 });
     // The smallest there is.
     let smallest = WorkloadConfig { blocks: 1, transactions_per_block: 1, accounts: 8, ..config() };
     assert_eq!(workload(smallest).map(|block| block.transactions.len()).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn swaps_in_separate_pools_all_succeed() {
+    let config = WorkloadConfig { mix: "0/0/100".parse().unwrap(), pools: 33, ..config() };
+    let workload = workload(config);
+    let genesis = workload.genesis();
+    assert_eq!(genesis.alloc.len(), 400 + 4 + 2 + 33);
+    let pool = &genesis.alloc[&contracts::pool_address(32)];
+    // Two reserves, and two balances of each of the twelve accounts that trade there.
+    assert_eq!(pool.storage.as_ref().unwrap().len(), 2 + 2 * 12);
+    let mut db = execute(&genesis, workload);
+    let reserve = contracts::pool_reserve_slot(PoolToken::Zero);
+    let before = U256::from_be_bytes(pool.storage.as_ref().unwrap()[&reserve].0);
+    assert_ne!(db.storage(contracts::pool_address(32), reserve.into()).unwrap(), before);
 }
 
 #[test]

@@ -18,7 +18,13 @@ pub(crate) struct Chain {
 
 /// Generates `blocks` blocks of a mix.
 pub(crate) fn chain(blocks: u64, mix: Mix) -> Chain {
-    let config = WorkloadConfig { blocks, transactions_per_block: TRANSACTIONS, mix, ..WorkloadConfig::default() };
+    chain_with_pools(blocks, mix, 1)
+}
+
+/// Generates `blocks` blocks of a mix whose swaps are spread over `pools` market makers.
+pub(crate) fn chain_with_pools(blocks: u64, mix: Mix, pools: usize) -> Chain {
+    let config =
+        WorkloadConfig { blocks, transactions_per_block: TRANSACTIONS, mix, pools, ..WorkloadConfig::default() };
     let mut chain = WorkloadChain::new(config).expect("the configuration is within its limits");
     let genesis = Ledger::from_genesis(chain.genesis()).expect("the genesis schedules known forks");
     let verifier = Verifier::cpu();

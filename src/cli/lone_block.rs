@@ -9,7 +9,7 @@ use super::{Failure, Status};
 use crate::chain::ethereum::{
     ChainSpec, Ommers, Problem, VerifiedBlock, block_from_json, genesis_from_json, verify_block,
 };
-use crate::executor::{Executor, Outcome, PreState, PreStateReads, SequentialExecutor, check_outcome};
+use crate::executor::{ExecutionStatistics, Executor, Outcome, PreState, PreStateReads, check_outcome};
 use crate::pipeline::StageMeter;
 use crate::report::{RunReport, RunSummary, count};
 use crate::verifier::Verifier;
@@ -36,7 +36,11 @@ struct Meters {
     check: StageMeter,
 }
 
-pub(super) fn run(files: &Files<'_>, verifier: &Verifier) -> Result<(RunReport, Status), Failure> {
+pub(super) fn run(
+    files: &Files<'_>,
+    verifier: &Verifier,
+    executor: &dyn Executor,
+) -> Result<(RunReport, Status), Failure> {
     let path = files.block;
     let chain = chain(files)?;
     let text = input::read_file(path, MAX_BLOCK_JSON)?;
@@ -62,13 +66,13 @@ pub(super) fn run(files: &Files<'_>, verifier: &Verifier) -> Result<(RunReport, 
     let mut summary = RunSummary {
         input: format!("{}: {id}, {} transactions", path.display(), count(transactions as u64)),
         threads: verifier.cpu_backend().threads(),
-        executor: SequentialExecutor.name(),
+        executor: executor.name(),
         backend: verifier.backend().to_owned(),
         ..RunSummary::default()
     };
     let problems = match verdict.map_err(|error| at(path, error))? {
         Err(problems) => problems,
-        Ok(block) => execute(&chain, &block, &state, &meters, &mut summary).map_err(|line| at(path, line))?,
+        Ok(block) => execute(&chain, &block, &state, executor, &meters, &mut summary).map_err(|line| at(path, line))?,
     };
     if problems.is_empty() {
         (summary.blocks, summary.transactions, summary.head) = (1, transactions as u64, Some(id.number));
@@ -80,7 +84,7 @@ pub(super) fn run(files: &Files<'_>, verifier: &Verifier) -> Result<(RunReport, 
         [meters.decode, meters.verify, meters.execute, meters.check].iter().map(StageMeter::report).collect();
     stages.retain(|stage| stage.busy > Duration::ZERO);
     summary.elapsed = stages.iter().map(|stage| stage.busy).sum();
-    Ok((RunReport { summary, stages, errors }, status))
+    Ok((RunReport { summary, stages, execution: ExecutionStatistics::default(), errors }, status))
 }
 
 /// Executes the block and compares the outcome; an error if that says nothing of the block.
@@ -88,13 +92,14 @@ fn execute(
     chain: &ChainSpec,
     block: &VerifiedBlock,
     state: &PreState,
+    executor: &dyn Executor,
     meters: &Meters,
     summary: &mut RunSummary,
 ) -> Result<Vec<Problem>, String> {
     let id = block.id();
     let transactions = block.transactions().len();
     let reads = PreStateReads::new(state);
-    let executed = meters.execute.time(transactions, || SequentialExecutor.execute(chain, block, &reads));
+    let executed = meters.execute.time(transactions, || executor.execute(chain, block, &reads));
     let (problems, suspect) = match executed {
         Ok(outcome) => {
             summary.notes = notes(&outcome, block.ommers());

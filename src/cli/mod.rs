@@ -3,8 +3,10 @@
 //! Exit status: 0 if all is valid, 1 if something is invalid, 2 if something could not be checked. What is wrong goes to
 //! stderr, one line each, naming file, block, transaction and field; reports go to stdout.
 
+mod access_lists;
 mod bench;
 mod devices;
+mod executor;
 mod generate;
 mod input;
 mod lone_block;

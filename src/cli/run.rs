@@ -7,11 +7,12 @@ use std::time::Instant;
 
 use clap::Args;
 
+use super::executor::{Chosen, ExecutorArgs};
 use super::input::{self, MAX_STATE_JSON, Source};
 use super::workload::WorkloadArgs;
 use super::{Common, Failure, STOP, Status, lone_block, metrics, print, progress_bar};
-use crate::chain::ethereum::{BlockStream, genesis_from_json};
-use crate::executor::{Executor, Ledger, SequentialExecutor};
+use crate::chain::ethereum::{BlockStream, SenderColumn, genesis_from_json};
+use crate::executor::{ExecutionStatistics, Ledger};
 use crate::pipeline::{End, Import, ImportError, ImportReport};
 use crate::report::{RunReport, RunSummary};
 use crate::verifier::Verifier;
@@ -46,10 +47,24 @@ pub(super) struct RunArgs {
     /// Serve what is counted to Prometheus, at this port of this machine or at this address and port, while it runs
     #[arg(long, value_name = "ADDR", value_parser = metrics::address)]
     metrics: Option<SocketAddr>,
+    /// Whether a generated workload's senders go along as hints
+    #[arg(long, value_enum, default_value_t = SendersArg::Hinted, conflicts_with = "given")]
+    senders: SendersArg,
+    #[command(flatten)]
+    execution: ExecutorArgs,
     #[command(flatten)]
     workload: WorkloadArgs,
     #[command(flatten)]
     common: Common,
+}
+
+/// What is known of a generated workload's senders before they are checked.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum SendersArg {
+    /// Their addresses, untrusted, as a sequencer's feed would give them
+    Hinted,
+    /// Nothing
+    Unknown,
 }
 
 impl Default for RunArgs {
@@ -62,6 +77,8 @@ impl Default for RunArgs {
             code: None,
             block_hashes: None,
             metrics: None,
+            execution: ExecutorArgs::default(),
+            senders: SendersArg::Hinted,
             workload: WorkloadArgs::default(),
             common: Common::default(),
         }
@@ -83,11 +100,14 @@ impl RunArgs {
 pub(super) fn run(args: &RunArgs) -> Result<Status, Failure> {
     args.metrics.map_or(Ok(()), metrics::serve)?;
     let verifier = args.common.verifier()?;
-    let (report, status) = match (&args.chain, &args.block) {
-        (Some(chain), _) => run_chain(args, chain, &verifier)?,
-        (None, Some(block)) => lone_block::run(&args.lone_block_files(block), &verifier)?,
-        (None, None) => run_workload(args, &verifier)?,
+    let chosen = args.execution.executor(verifier.cpu_backend().threads())?;
+    let (mut report, status) = match (&args.chain, &args.block) {
+        (Some(chain), _) => run_chain(args, chain, &verifier, &chosen)?,
+        (None, Some(block)) => lone_block::run(&args.lone_block_files(block), &verifier, chosen.executor.as_ref())?,
+        (None, None) => run_workload(args, &verifier, &chosen)?,
     };
+    report.execution = chosen.executor.statistics();
+    report.summary.notes.extend(chosen.note.map(str::to_owned));
     print(&if args.common.json { format!("{:#}", report.to_json()) } else { report.to_text() });
     for line in &report.errors {
         super::error_line(line);
@@ -95,7 +115,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Status, Failure> {
     Ok(status)
 }
 
-fn run_workload(args: &RunArgs, verifier: &Verifier) -> Result<(RunReport, Status), Failure> {
+fn run_workload(args: &RunArgs, verifier: &Verifier, chosen: &Chosen) -> Result<(RunReport, Status), Failure> {
     if args.workload.size() > MAX_PREPARED {
         return Err(Failure::not_checked(format!(
             "--blocks times --transactions is more than the {MAX_PREPARED} that `run` prepares in memory; `generate` a file"
@@ -106,11 +126,16 @@ fn run_workload(args: &RunArgs, verifier: &Verifier) -> Result<(RunReport, Statu
     let genesis = generated.genesis().clone();
     let bar = progress_bar(Some(args.workload.blocks()), "preparing blocks");
     let mut blocks = Vec::new();
-    while let Some(block) = generated.next_block(verifier)? {
+    let mut senders = SenderColumn::default();
+    while let Some(block) = generated.next_block(verifier, args.execution.needs_lists())? {
         if STOP.load(Ordering::Relaxed) {
             return Err(Failure::not_checked(format!("stopped while preparing, after {} blocks", blocks.len())));
         }
-        blocks.push(block);
+        if let (Some(lists), Some((hash, list))) = (&chosen.lists, block.access_list) {
+            lists.add(hash, list);
+        }
+        senders.insert(block.number, block.senders.into_iter().map(Some).collect());
+        blocks.push(block.rlp);
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -122,11 +147,17 @@ fn run_workload(args: &RunArgs, verifier: &Verifier) -> Result<(RunReport, Statu
         prepared.as_secs_f64()
     );
     let length = blocks.len() as u64;
-    let imported = import(verifier, &mut ledger, blocks.into_iter().map(Ok), Some(length));
-    Ok(import_report("generated workload", input, imported, &ledger, verifier))
+    let senders = (args.senders == SendersArg::Hinted).then_some(&senders);
+    let imported = import(verifier, chosen, &mut ledger, blocks.into_iter().map(Ok), senders, Some(length));
+    Ok(import_report("generated workload", input, imported, &ledger, verifier, chosen))
 }
 
-fn run_chain(args: &RunArgs, chain: &Path, verifier: &Verifier) -> Result<(RunReport, Status), Failure> {
+fn run_chain(
+    args: &RunArgs,
+    chain: &Path,
+    verifier: &Verifier,
+    chosen: &Chosen,
+) -> Result<(RunReport, Status), Failure> {
     // clap requires it beside --chain.
     let path = args.genesis.as_deref().ok_or_else(|| Failure::not_checked("--chain needs --genesis"))?;
     let named = |error: &dyn std::fmt::Display| Failure::not_checked(format!("{}: {error}", path.display()));
@@ -134,16 +165,30 @@ fn run_chain(args: &RunArgs, chain: &Path, verifier: &Verifier) -> Result<(RunRe
     let mut ledger = Ledger::from_genesis(&genesis).map_err(|error| named(&error))?;
     let source = Source::new(chain);
     let blocks = BlockStream::new(input::open(&source)?);
-    let imported = import(verifier, &mut ledger, blocks, None);
-    Ok(import_report(&source.to_string(), format!("{source} from {}", path.display()), imported, &ledger, verifier))
+    let imported = import(verifier, chosen, &mut ledger, blocks, None, None);
+    Ok(import_report(
+        &source.to_string(),
+        format!("{source} from {}", path.display()),
+        imported,
+        &ledger,
+        verifier,
+        chosen,
+    ))
 }
 
-fn import<S>(verifier: &Verifier, ledger: &mut Ledger, source: S, length: Option<u64>) -> ImportReport
+fn import<S>(
+    verifier: &Verifier,
+    chosen: &Chosen,
+    ledger: &mut Ledger,
+    source: S,
+    senders: Option<&SenderColumn>,
+    length: Option<u64>,
+) -> ImportReport
 where
     S: Iterator<Item = Result<alloy_primitives::Bytes, crate::chain::ethereum::StreamError>> + Send,
 {
     let bar = progress_bar(length, "blocks");
-    let import = Import { verifier, executor: &SequentialExecutor, queue: QUEUE, stop: &STOP };
+    let import = Import { verifier, executor: chosen.executor.as_ref(), senders, queue: QUEUE, stop: &STOP };
     let report = import.run(source, ledger, &mut |_| bar.inc(1));
     bar.finish_and_clear();
     report
@@ -155,6 +200,7 @@ fn import_report(
     imported: ImportReport,
     ledger: &Ledger,
     verifier: &Verifier,
+    chosen: &Chosen,
 ) -> (RunReport, Status) {
     let (errors, status) = match &imported.end {
         Ok(End::Complete) => (Vec::new(), Status::Valid),
@@ -175,9 +221,9 @@ fn import_report(
         head: Some(ledger.head().number),
         elapsed: imported.elapsed,
         threads: verifier.cpu_backend().threads(),
-        executor: SequentialExecutor.name(),
+        executor: chosen.executor.name(),
         backend: verifier.backend().to_owned(),
         notes: Vec::new(),
     };
-    (RunReport { summary, stages: imported.stages, errors }, status)
+    (RunReport { summary, stages: imported.stages, execution: ExecutionStatistics::default(), errors }, status)
 }

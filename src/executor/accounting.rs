@@ -26,6 +26,11 @@ impl From<ExecutionResult> for Executed {
 }
 
 impl Executed {
+    /// The gas it used.
+    pub(super) fn gas_used(&self) -> u64 {
+        self.gas_used
+    }
+
     /// The status that its receipt has from Byzantium on (EIP-658).
     pub(super) fn status(&self) -> Eip658Value {
         Eip658Value::Eip658(self.success)

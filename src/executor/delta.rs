@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, U256};
 use revm::bytecode::Bytecode;
-use revm::database::BundleState;
+use revm::database::states::bundle_state::BundleRetention;
+use revm::database::{BundleState, State};
 use revm::state::AccountInfo;
 
 /// The changes of a block or a transaction: absolute values, ordered, so that two can be compared.
@@ -45,6 +46,15 @@ impl From<&AccountInfo> for AccountState {
 }
 
 impl StateDelta {
+    /// The changes that a revm state was told of since this was last called.
+    ///
+    /// revm calls an account destroyed for the rest of the block once it was, so that a later change would clear its storage
+    /// again. This is asked for more than once in a block only before Byzantium, when nothing could bring storage back.
+    pub(super) fn take<D: revm::Database>(state: &mut State<D>) -> Self {
+        state.merge_transitions(BundleRetention::PlainState);
+        state.take_bundle().into()
+    }
+
     /// Puts a later delta on top of this one.
     pub fn extend(&mut self, later: Self) {
         for (address, change) in later.accounts {

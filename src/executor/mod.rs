@@ -4,10 +4,12 @@
 //! it writes nothing. What it returns is compared with the header by [`check_outcome`]. The sequential executor is the
 //! oracle of every other.
 
+mod access_list;
 mod accounting;
 mod block;
 mod block_stm;
 mod builder;
+mod checked;
 mod delta;
 mod environment;
 mod ledger;
@@ -15,16 +17,21 @@ mod ommers;
 mod outcome;
 mod prestate;
 mod sequential;
+mod statistics;
 mod trie;
+mod workers;
 mod world;
 
-pub use block_stm::BlockStmExecutor;
+pub use access_list::{AccessListBuilder, AccessListExecutor, BlockAccessList};
+pub use block_stm::{BlockStmExecutor, Dependency, ShardedExecutor};
 pub use builder::{BlockAttributes, BuildError};
+pub use checked::CheckedExecutor;
 pub use delta::{AccountDelta, AccountState, StateDelta};
 pub use ledger::{Imported, Ledger, LedgerError};
 pub use outcome::{Outcome, check_outcome};
 pub use prestate::{PreState, PreStateError, PreStateReads};
 pub use sequential::SequentialExecutor;
+pub use statistics::{ExecutionStatistics, ShardStatistics};
 pub use world::WorldState;
 
 /// The EVM, whose types appear in [`ReadState`].
@@ -100,6 +107,13 @@ pub enum ExecutionError {
         /// What is wrong.
         problem: String,
     },
+    /// The block's access list is not what the block reads and changes. It was not executed along it; whether it is valid
+    /// stays open.
+    #[error("access list: {problem}")]
+    AccessList {
+        /// What is wrong with the list.
+        problem: String,
+    },
     /// The EVM itself failed. Whether the block is valid stays open.
     #[error("{}the EVM failed: {problem}", place(*.index))]
     Engine {
@@ -142,4 +156,28 @@ pub trait Executor: Send + Sync {
         block: &VerifiedBlock,
         state: &dyn ReadState,
     ) -> Result<Outcome, ExecutionError>;
+
+    /// What it did so far to get its results.
+    fn statistics(&self) -> ExecutionStatistics {
+        ExecutionStatistics::default()
+    }
+}
+
+impl<E: Executor + ?Sized> Executor for std::sync::Arc<E> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn execute(
+        &self,
+        chain: &ChainSpec,
+        block: &VerifiedBlock,
+        state: &dyn ReadState,
+    ) -> Result<Outcome, ExecutionError> {
+        (**self).execute(chain, block, state)
+    }
+
+    fn statistics(&self) -> ExecutionStatistics {
+        (**self).statistics()
+    }
 }

@@ -10,7 +10,6 @@ use revm::DatabaseCommit;
 use revm::bytecode::Bytecode;
 use revm::context_interface::result::EVMError;
 use revm::database::State;
-use revm::database::states::bundle_state::BundleRetention;
 use revm::database_interface::DatabaseRef;
 use revm::state::AccountInfo;
 
@@ -35,7 +34,7 @@ impl Executor for SequentialExecutor {
         block: &VerifiedBlock,
         state: &dyn ReadState,
     ) -> Result<Outcome, ExecutionError> {
-        let watched = WatchedState { state, missing: OnceLock::new() };
+        let watched = WatchedState::new(state);
         let mut progress = None;
         execute(chain, block, &watched, &mut progress).map_err(|error| match watched.missing.get() {
             // Whatever the EVM made of it, this is what went wrong.
@@ -69,7 +68,7 @@ fn execute(
         evm.db_mut().commit(result.state);
         let status = match &mut roots {
             Some(roots) => {
-                let change = take_delta(evm.db_mut());
+                let change = StateDelta::take(evm.db_mut());
                 let root = roots.root_after(&change);
                 delta.extend(change);
                 Eip658Value::PostState(root)
@@ -81,19 +80,10 @@ fn execute(
     *progress = None;
     let requests = steps::finish(&mut evm, block, accounting.receipts(), &forks)?;
     drop(evm);
-    delta.extend(take_delta(&mut state));
+    delta.extend(StateDelta::take(&mut state));
     let receipts_have_roots = !needs_roots || roots.is_some();
     let Totals { receipts, gas_used, blob_gas_used } = accounting.into_totals();
     Ok(Outcome { receipts, receipts_have_roots, gas_used, blob_gas_used, requests, delta })
-}
-
-/// The changes since it was last called.
-///
-/// revm calls an account destroyed for the rest of the block once it was, so that a later change would clear its storage
-/// again. This is asked for more than once in a block only before Byzantium, when nothing could bring storage back.
-fn take_delta<D: revm::Database>(state: &mut State<D>) -> StateDelta {
-    state.merge_transitions(BundleRetention::PlainState);
-    state.take_bundle().into()
 }
 
 fn failed<E: std::fmt::Display>(index: usize, error: EVMError<E>) -> ExecutionError {
@@ -108,12 +98,16 @@ fn failed<E: std::fmt::Display>(index: usize, error: EVMError<E>) -> ExecutionEr
 
 /// Passes reads on, and remembers the first that failed: by the time the EVM reports it, it is a text.
 #[derive(Debug)]
-struct WatchedState<'a> {
+pub(super) struct WatchedState<'a> {
     state: &'a dyn ReadState,
     missing: OnceLock<StateError>,
 }
 
-impl WatchedState<'_> {
+impl<'a> WatchedState<'a> {
+    pub(super) fn new(state: &'a dyn ReadState) -> Self {
+        Self { state, missing: OnceLock::new() }
+    }
+
     fn watch<T>(&self, read: Result<T, StateError>) -> Result<T, StateError> {
         read.inspect_err(|error| {
             let _ = self.missing.set(error.clone());

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::number::{count, rate, seconds};
 use super::table::table;
+use crate::executor::{ExecutionStatistics, ShardStatistics};
 use crate::pipeline::StageReport;
 
 /// What was run.
@@ -38,6 +39,8 @@ pub(crate) struct RunSummary {
 pub(crate) struct RunReport {
     pub(crate) summary: RunSummary,
     pub(crate) stages: Vec<StageReport>,
+    /// What the executor did.
+    pub(crate) execution: ExecutionStatistics,
     pub(crate) errors: Vec<String>,
 }
 
@@ -72,6 +75,7 @@ impl RunReport {
             "signatures checked by {}\nstages overlap, so that shares are of work and not of time; {} threads, {} executor",
             summary.backend, summary.threads, summary.executor
         );
+        text += &execution_text(&self.execution);
         for note in &summary.notes {
             text += &format!("\nnote: {note}");
         }
@@ -106,6 +110,7 @@ impl RunReport {
             "executor": summary.executor,
             "backend": summary.backend,
             "stages": stages,
+            "execution": execution_json(&self.execution),
             "notes": summary.notes,
             "errors": self.errors,
         })
@@ -120,4 +125,87 @@ impl RunReport {
     fn gas_per_second(&self) -> f64 {
         self.summary.gas_used as f64 / self.summary.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
     }
+}
+
+/// What was executed in parallel and how it went, and what was not and why.
+fn execution_text(execution: &ExecutionStatistics) -> String {
+    let mut text = String::new();
+    if execution.parallel_blocks > 0 {
+        text += &format!(
+            "\nexecution: {} blocks in parallel: {} transactions, {} executions ({} again), {} conflicts in {} validations, \
+             {} waits; {:.2} threads at work",
+            count(execution.parallel_blocks),
+            count(execution.transactions),
+            count(execution.executions),
+            count(execution.re_executions()),
+            count(execution.conflicts),
+            count(execution.validations),
+            count(execution.waits),
+            execution.parallelism(),
+        );
+        let steps = [("prepare", execution.prepare), ("execute", execution.execute), ("commit", execution.commit)];
+        let all: Duration = steps.iter().map(|(_, time)| *time).sum();
+        let share = |time: Duration| 100.0 * time.as_secs_f64() / all.as_secs_f64().max(f64::MIN_POSITIVE);
+        let steps = steps.map(|(name, time)| format!("{name} {:.1} %", share(time)));
+        text += &format!("\nexecution: {}", steps.join(", "));
+        if execution.serialised_blocks > 0 {
+            text += &format!(
+                "\nexecution: in {} of these blocks threads left the rest to others, for conflicts",
+                count(execution.serialised_blocks)
+            );
+        }
+    }
+    for (reason, blocks) in &execution.sequential_blocks {
+        text += &format!("\nexecution: {} blocks in sequence: {reason}", count(*blocks));
+    }
+    if !execution.shards.is_empty() {
+        let rows = execution.shards.iter().enumerate().map(|(shard, lane)| {
+            let (transactions, gas) = rates(lane);
+            let gas = rate(gas / 1e6);
+            [shard.to_string(), count(lane.transactions), seconds(lane.busy), rate(transactions), gas]
+        });
+        let heading = ["shard", "transactions", "seconds", "per second", "Mgas per second"];
+        text += &format!("\n\n{}", table(heading, rows));
+    }
+    text
+}
+
+fn execution_json(execution: &ExecutionStatistics) -> Value {
+    let shards: Vec<_> = execution
+        .shards
+        .iter()
+        .map(|lane| {
+            let (transactions, gas) = rates(lane);
+            json!({
+                "transactions": lane.transactions,
+                "gas_used": lane.gas_used,
+                "seconds": lane.busy.as_secs_f64(),
+                "transactions_per_second": transactions,
+                "gas_per_second": gas,
+            })
+        })
+        .collect();
+    json!({
+        "parallel_blocks": execution.parallel_blocks,
+        "sequential_blocks": execution.sequential_blocks,
+        "serialised_blocks": execution.serialised_blocks,
+        "transactions": execution.transactions,
+        "executions": execution.executions,
+        "re_executions": execution.re_executions(),
+        "waits": execution.waits,
+        "validations": execution.validations,
+        "conflicts": execution.conflicts,
+        "parallelism": execution.parallelism(),
+        "prepare_seconds": execution.prepare.as_secs_f64(),
+        "execute_seconds": execution.execute.as_secs_f64(),
+        "commit_seconds": execution.commit.as_secs_f64(),
+        "shards": shards,
+    })
+}
+
+/// Transactions and gas a second of work in a lane.
+#[allow(clippy::cast_precision_loss, reason = "a rate is read with three digits")]
+fn rates(lane: &ShardStatistics) -> (f64, f64) {
+    let seconds = lane.busy.as_secs_f64();
+    if seconds > 0.0 { (lane.transactions as f64 / seconds, lane.gas_used as f64 / seconds) } else { (0.0, 0.0) }
 }

@@ -5,7 +5,7 @@ use alloy_primitives::{Address, B256};
 
 use super::{Workload, WorkloadConfig, WorkloadError};
 use crate::chain::ethereum::{Block, SpecError};
-use crate::executor::{BlockAttributes, BuildError, Ledger, SequentialExecutor};
+use crate::executor::{BlockAttributes, BuildError, Executor, Ledger, SequentialExecutor};
 use crate::verifier::Verifier;
 
 /// Seconds between two blocks, and of the first.
@@ -22,6 +22,7 @@ pub struct WorkloadChain {
     workload: Workload,
     genesis: Genesis,
     ledger: Ledger,
+    senders: Vec<Address>,
 }
 
 /// Why a workload makes no chain. All but the configuration's errors are mistakes in this crate.
@@ -50,7 +51,7 @@ impl WorkloadChain {
         let workload = Workload::new(config)?;
         let genesis = workload.genesis();
         let ledger = Ledger::from_genesis(&genesis)?;
-        Ok(Self { workload, genesis, ledger })
+        Ok(Self { workload, genesis, ledger, senders: Vec::new() })
     }
 
     /// The genesis, in geth's form.
@@ -59,9 +60,25 @@ impl WorkloadChain {
         &self.genesis
     }
 
+    /// Who sent each transaction of the block made last, in order.
+    #[must_use]
+    pub fn senders(&self) -> &[Address] {
+        &self.senders
+    }
+
     /// The next block, `None` after the last.
     pub fn next_block(&mut self, verifier: &Verifier) -> Option<Result<Block, WorkloadChainError>> {
+        self.next_block_on(verifier, &SequentialExecutor)
+    }
+
+    /// The next block, executed by `executor`.
+    pub fn next_block_on(
+        &mut self,
+        verifier: &Verifier,
+        executor: &dyn Executor,
+    ) -> Option<Result<Block, WorkloadChainError>> {
         let next = verifier.cpu_backend().install(|| self.workload.next())?;
+        self.senders = next.senders;
         let attributes = BlockAttributes {
             timestamp: self.ledger.head().timestamp.saturating_add(BLOCK_TIME),
             beneficiary: BENEFICIARY,
@@ -69,7 +86,7 @@ impl WorkloadChain {
             parent_beacon_block_root: B256::ZERO,
             withdrawals: Vec::new(),
         };
-        let built = self.ledger.build(verifier, &SequentialExecutor, attributes, next.transactions);
+        let built = self.ledger.build(verifier, executor, attributes, next.transactions);
         Some(built.map_err(|error| WorkloadChainError::Block { number: next.number, error }))
     }
 }

@@ -8,9 +8,9 @@ use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, Bytes, U256};
 
-use super::CHAIN_ID;
-use super::contracts::{self, Contracts, POOL, PoolToken, TOKEN, WALLET};
+use super::contracts::{self, Contracts, PoolToken, TOKEN, WALLET};
 use super::plan::MAX_TRANSACTION_GAS;
+use super::{CHAIN_ID, WorkloadConfig};
 
 /// The base fee of the first block (EIP-1559's initial one).
 const BASE_FEE: u128 = 1_000_000_000;
@@ -28,20 +28,26 @@ const RESERVE: u128 = 10_u128.pow(36);
 pub(super) fn genesis(
     contracts: &Contracts,
     accounts: impl Iterator<Item = Address> + Clone,
-    transactions_per_block: usize,
+    config: &WorkloadConfig,
 ) -> Genesis {
     let tokens = B256::from(U256::from(TOKENS));
     let token_storage = accounts.clone().map(|account| (contracts::token_balance_slot(account), tokens)).collect();
-    let pool_storage = [PoolToken::Zero, PoolToken::One]
-        .into_iter()
-        .flat_map(|token| {
-            let reserve = (contracts::pool_reserve_slot(token), B256::from(U256::from(RESERVE)));
-            let balances = accounts.clone().map(move |account| (contracts::pool_balance_slot(token, account), tokens));
-            std::iter::once(reserve).chain(balances)
-        })
-        .collect();
+    let pools = (0..config.pools).map(|pool| {
+        let members = accounts.clone().skip(pool).step_by(config.pools);
+        let storage = [PoolToken::Zero, PoolToken::One]
+            .into_iter()
+            .flat_map(|token| {
+                let reserve = (contracts::pool_reserve_slot(token), B256::from(U256::from(RESERVE)));
+                let balances =
+                    members.clone().map(move |account| (contracts::pool_balance_slot(token, account), tokens));
+                std::iter::once(reserve).chain(balances)
+            })
+            .collect();
+        (contracts::pool_address(pool), contract(&contracts.pool).with_storage(Some(storage)))
+    });
     let funded = GenesisAccount::default().with_balance(U256::from(ETHER));
     let alloc = accounts
+        .clone()
         .map(|account| (account, funded.clone()))
         .chain([
             (eip4788::BEACON_ROOTS_ADDRESS, contract(&eip4788::BEACON_ROOTS_CODE)),
@@ -52,13 +58,13 @@ pub(super) fn genesis(
                 contract(&eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_CODE),
             ),
             (TOKEN, contract(&contracts.token).with_storage(Some(token_storage))),
-            (POOL, contract(&contracts.pool).with_storage(Some(pool_storage))),
             (WALLET, contract(&contracts.wallet)),
         ])
+        .chain(pools)
         .collect();
     Genesis {
         config: chain_config(),
-        gas_limit: gas_limit(transactions_per_block),
+        gas_limit: gas_limit(config.transactions_per_block),
         base_fee_per_gas: Some(BASE_FEE),
         alloc,
         ..Default::default()

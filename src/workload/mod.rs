@@ -53,6 +53,9 @@ pub const TRANSACTIONS_PER_BLOCK: RangeInclusive<usize> = 1..=20_000;
 /// How many accounts a workload may have. The genesis of the largest number is a file of about 70 MB.
 pub const ACCOUNTS: RangeInclusive<usize> = 8..=131_072;
 
+/// How many market makers a workload may have.
+pub const POOLS: RangeInclusive<usize> = 1..=4_096;
+
 /// Transactions a thread signs at a time, sharing two inversions.
 const TRANSACTIONS_PER_TASK: usize = 128;
 
@@ -69,11 +72,14 @@ pub struct WorkloadConfig {
     pub accounts: usize,
     /// What they do.
     pub mix: Mix,
+    /// Over how many market makers swaps are spread, each account at one of them; within [`POOLS`]. With one, every swap
+    /// changes what the one before it changed.
+    pub pools: usize,
 }
 
 impl Default for WorkloadConfig {
     fn default() -> Self {
-        Self { seed: 1, blocks: 30, transactions_per_block: 1_000, accounts: 1_000, mix: Mix::default() }
+        Self { seed: 1, blocks: 30, transactions_per_block: 1_000, accounts: 1_000, mix: Mix::default(), pools: 1 }
     }
 }
 
@@ -98,6 +104,12 @@ pub enum WorkloadError {
     /// The number of accounts is outside [`ACCOUNTS`].
     #[error("a workload has {} to {} accounts, not {given}", ACCOUNTS.start(), ACCOUNTS.end())]
     Accounts {
+        /// How many were asked for.
+        given: usize,
+    },
+    /// The number of market makers is outside [`POOLS`].
+    #[error("a workload has {} to {} pools, not {given}", POOLS.start(), POOLS.end())]
+    Pools {
         /// How many were asked for.
         given: usize,
     },
@@ -141,6 +153,9 @@ impl Workload {
         if !ACCOUNTS.contains(&config.accounts) {
             return Err(WorkloadError::Accounts { given: config.accounts });
         }
+        if !POOLS.contains(&config.pools) {
+            return Err(WorkloadError::Pools { given: config.pools });
+        }
         let contracts = Contracts::assemble()?;
         let accounts = derive_accounts(config.seed, config.accounts);
         Ok(Self { config, contracts, accounts, next: 1 })
@@ -160,7 +175,7 @@ impl Workload {
     /// The state before the first block. Serialises to a genesis file in geth's format.
     #[must_use]
     pub fn genesis(&self) -> Genesis {
-        genesis::genesis(&self.contracts, self.accounts(), self.config.transactions_per_block)
+        genesis::genesis(&self.contracts, self.accounts(), &self.config)
     }
 }
 
@@ -175,8 +190,7 @@ impl Iterator for Workload {
         let number = self.next;
         self.next += 1;
         let mut draw = Draw::new(self.config.seed, number);
-        let count = self.config.transactions_per_block;
-        let planned = plan_block(self.config.mix, count, &mut draw, &mut self.accounts);
+        let planned = plan_block(&self.config, &mut draw, &mut self.accounts);
         let senders = planned.iter().map(|planned| self.accounts[planned.sender].address).collect();
         let accounts = &self.accounts;
         let transactions =

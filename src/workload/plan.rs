@@ -8,11 +8,10 @@ use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_eips::eip7702::Authorization;
 use alloy_primitives::{Address, B256, Bytes, U256};
 
-use super::CHAIN_ID;
 use super::accounts::Account;
-use super::contracts::{self, POOL, PoolToken, TOKEN, WALLET};
+use super::contracts::{self, PoolToken, TOKEN, WALLET};
 use super::draw::Draw;
-use super::mix::Mix;
+use super::{CHAIN_ID, WorkloadConfig};
 
 /// The most gas that one of the transactions may use: a swap with an access list, or one with two authorizations.
 pub(super) const MAX_TRANSACTION_GAS: u64 = 150_000;
@@ -39,9 +38,9 @@ pub(super) struct PlannedAuthorization {
 }
 
 /// Plans the transactions of a block and uses up the nonces they need.
-pub(super) fn plan_block(mix: Mix, count: usize, draw: &mut Draw, accounts: &mut [Account]) -> Vec<Planned> {
+pub(super) fn plan_block(config: &WorkloadConfig, draw: &mut Draw, accounts: &mut [Account]) -> Vec<Planned> {
     let mut senders = Senders::new(draw, accounts.len());
-    (0..count).map(|_| plan(mix, senders.next(draw), draw, accounts)).collect()
+    (0..config.transactions_per_block).map(|_| plan(config, senders.next(draw), draw, accounts)).collect()
 }
 
 /// Who sends: mostly each account in turn, so that few transactions of a block depend on one another, and now and then
@@ -86,7 +85,10 @@ struct Action {
 }
 
 impl Action {
-    fn draw(mix: Mix, sender: Address, draw: &mut Draw, accounts: &[Account]) -> Self {
+    fn draw(config: &WorkloadConfig, sender: usize, draw: &mut Draw, accounts: &[Account]) -> Self {
+        let mix = config.mix;
+        let pool = contracts::pool_address(sender % config.pools);
+        let sender = accounts[sender].address;
         let share = draw.below(100);
         let tokens_below = u64::from(mix.transfers() + mix.token_transfers());
         if share < u64::from(mix.transfers()) {
@@ -110,7 +112,7 @@ impl Action {
             let reserves = tokens.map(contracts::pool_reserve_slot);
             let balances = tokens.map(|token| contracts::pool_balance_slot(token, sender));
             Self {
-                to: POOL,
+                to: pool,
                 value: 0,
                 input: contracts::swap_call(amount, draw.one_in(2)),
                 call_gas: 30_000,
@@ -126,9 +128,9 @@ impl Action {
     }
 }
 
-fn plan(mix: Mix, sender: usize, draw: &mut Draw, accounts: &mut [Account]) -> Planned {
+fn plan(config: &WorkloadConfig, sender: usize, draw: &mut Draw, accounts: &mut [Account]) -> Planned {
     const GWEI: u64 = 1_000_000_000;
-    let action = Action::draw(mix, accounts[sender].address, draw, accounts);
+    let action = Action::draw(config, sender, draw, accounts);
     let nonce = accounts[sender].next_nonce();
     let mut gas_limit = 21_000 + action.call_gas;
     // The base fee starts at one gwei and never rises, since no block is more than half full.

@@ -7,6 +7,8 @@ pub(crate) mod gpu;
 #[cfg(feature = "executor")]
 pub(crate) mod mainnet;
 pub(crate) mod oracle;
+#[cfg(feature = "executor")]
+pub(crate) mod random_blocks;
 pub(crate) mod stream;
 pub(crate) mod vectors;
 

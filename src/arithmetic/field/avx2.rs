@@ -6,6 +6,7 @@
     unsafe_code,
     reason = "calls into AVX2 code, and vector loads and stores: 2.4 times the speed of 64-bit limbs"
 )]
+#![allow(clippy::large_types_passed_by_value, reason = "vectors are registers, and what takes them is inlined")]
 
 use std::arch::x86_64::{
     __m256i as V, _mm256_add_epi64 as add, _mm256_and_si256 as and, _mm256_blendv_epi8, _mm256_castsi256_pd,

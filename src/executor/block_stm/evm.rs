@@ -16,7 +16,7 @@ use revm::inspector::NoOpInspector;
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::primitives::hardfork::SpecId;
 
-use super::memory::ReadError;
+use super::memory::{AccountLocation, ReadError};
 use super::view::{Read, View, Write};
 use crate::executor::accounting::Executed;
 
@@ -31,13 +31,12 @@ type Inner<'m, 's> = Evm<
 >;
 
 /// An EVM on a [`View`].
-#[expect(missing_debug_implementations, reason = "revm's EVM has none")]
 pub(super) struct WorkerEvm<'m, 's> {
     evm: Inner<'m, 's>,
     /// Whether changes that commute may be left to be summed up.
     lazy: bool,
-    /// Whether that holds for the beneficiary's balance.
-    lazy_beneficiary: bool,
+    /// The beneficiary, where that holds for its balance.
+    lazy_beneficiary: Option<&'m AccountLocation>,
 }
 
 /// What an execution came to, and what it read on the way.
@@ -60,19 +59,28 @@ pub(super) enum ExecutionFailure {
 
 impl<'m, 's> WorkerEvm<'m, 's> {
     /// An EVM for the transactions of a block.
-    pub(super) fn new(view: View<'m, 's>, environment: EvmEnv, lazy: bool, lazy_beneficiary: bool) -> Self {
+    pub(super) fn new(
+        view: View<'m, 's>,
+        environment: EvmEnv,
+        lazy: bool,
+        beneficiary: Option<&'m AccountLocation>,
+    ) -> Self {
         // Amsterdam prices an account by whether it exists, and logs transfers.
         let lazy = lazy && !environment.cfg_env.spec.is_enabled_in(SpecId::AMSTERDAM);
         let evm = EthEvmFactory::default().create_evm(view, environment).into_inner();
-        Self { evm, lazy, lazy_beneficiary: lazy && lazy_beneficiary }
+        let lazy_beneficiary = beneficiary.filter(|beneficiary| lazy && beneficiary.allows_lazy());
+        Self { evm, lazy, lazy_beneficiary }
     }
 
     /// Executes the transaction at `position`.
     pub(super) fn execute(&mut self, position: u32, transaction: TxEnv) -> Execution<'m> {
         self.evm.ctx.journaled_state.database.start(position, &transaction, self.lazy);
         self.evm.ctx.set_tx(transaction);
-        let mut handler =
-            LazyHandler { lazy_beneficiary: self.lazy_beneficiary, reward: Cell::new(None), evm: PhantomData };
+        let mut handler = LazyHandler {
+            lazy_beneficiary: self.lazy_beneficiary.is_some(),
+            reward: Cell::new(None),
+            evm: PhantomData,
+        };
         let result = handler.run(&mut self.evm);
         let state = self.evm.ctx.journaled_state.finalize();
         let view = &mut self.evm.ctx.journaled_state.database;
@@ -81,7 +89,7 @@ impl<'m, 's> WorkerEvm<'m, 's> {
         let writes = match (&result, error) {
             (_, Some(ReadError::Blocked(position))) => Err(ExecutionFailure::Blocked(position)),
             (Ok(_), None) => {
-                let reward = handler.reward.take().map(|reward| (self.evm.ctx.block.beneficiary, reward));
+                let reward = self.lazy_beneficiary.zip(handler.reward.take());
                 view.writes(&self.evm.ctx.tx, &state, reward).map_err(|_| ExecutionFailure::Invalid)
             }
             _ => Err(ExecutionFailure::Invalid),

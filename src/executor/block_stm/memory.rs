@@ -4,17 +4,21 @@ use std::collections::HashMap;
 use std::fmt::{Debug, Formatter};
 use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use alloy_primitives::map::{B256Map, DefaultHashBuilder};
 use alloy_primitives::{Address, B256, U256};
 use revm::bytecode::Bytecode;
+use revm::primitives::KECCAK_EMPTY;
 use revm::state::AccountInfo;
 
 use super::arena::Arena;
 use super::lazy::{Blocked, Change, resolve, resolve_code_hash};
 use super::multi_version::{Position, Versions};
 use crate::executor::{ReadState, StateError};
+
+/// After how many changes an account's are no longer left to be summed up: each reader sums up all since the last who read.
+const MOST_LAZY_CHANGES: usize = 2_048;
 
 /// Locks over which each table is spread.
 const SHARDS: usize = 64;
@@ -51,14 +55,21 @@ pub(super) struct AccountLocation {
     pub(super) changes: Versions<Change>,
     /// Whether some change, perhaps of an aborted incarnation, removed what storage there was.
     may_reset: AtomicBool,
+    /// Whether some change, perhaps of an aborted incarnation, gave it other code than it had before the block.
+    may_have_new_code: AtomicBool,
 }
 
 /// A storage slot.
 #[derive(Debug)]
 pub(super) struct SlotLocation {
+    /// Its place in the memory.
+    pub(super) index: usize,
+    /// The place of its account.
     pub(super) account: usize,
     pub(super) slot: U256,
-    pub(super) base: U256,
+    /// Its value before the block, once somebody needed it: of a contract that is created in the block nobody does, and the
+    /// state may not know it.
+    base: OnceLock<U256>,
     pub(super) values: Versions<U256>,
 }
 
@@ -70,12 +81,24 @@ impl AccountLocation {
 
     /// The hash of its code as the transaction at `position` sees it, and who set it.
     pub(super) fn read_code_hash(&self, position: Position) -> Result<(B256, Option<Position>), Blocked> {
+        if !self.may_have_new_code.load(Ordering::SeqCst) {
+            return Ok((code_hash(self.base.as_ref()), None));
+        }
         self.changes.below(position, |changes| resolve_code_hash(self.base.as_ref(), changes))
     }
 
     /// Whether it can be changed without being read: not if touching it might remove it.
     pub(super) fn allows_lazy(&self) -> bool {
         !self.base.as_ref().is_some_and(AccountInfo::is_empty)
+    }
+
+    /// Whether a transaction that runs no code may leave it unread: it has no code, and not so many changes that who reads
+    /// it would have long to add up.
+    pub(super) fn allows_plain_transfer(&self) -> bool {
+        self.allows_lazy()
+            && code_hash(self.base.as_ref()) == KECCAK_EMPTY
+            && !self.may_have_new_code.load(Ordering::SeqCst)
+            && self.changes.len() < MOST_LAZY_CHANGES
     }
 
     /// Whether revm takes its storage for empty from its first change on: there is an account without code and nonce.
@@ -92,6 +115,9 @@ impl AccountLocation {
     pub(super) fn write(&self, position: Position, incarnation: u32, change: Change) -> bool {
         if matches!(&change, Change::Set { event, .. } if event.resets_storage()) {
             self.may_reset.store(true, Ordering::SeqCst);
+        }
+        if matches!(&change, Change::Set { info, .. } if code_hash(info.as_ref()) != code_hash(self.base.as_ref())) {
+            self.may_have_new_code.store(true, Ordering::SeqCst);
         }
         self.changes.write(position, incarnation, change)
     }
@@ -115,6 +141,10 @@ impl AccountLocation {
             Ok(forgotten.map(|entry| entry.position))
         })
     }
+}
+
+fn code_hash(info: Option<&AccountInfo>) -> B256 {
+    info.map_or(KECCAK_EMPTY, |info| info.code_hash)
 }
 
 /// Locations by their keys.
@@ -198,6 +228,7 @@ impl<'s> Memory<'s> {
             base,
             changes: Versions::default(),
             may_reset: AtomicBool::new(false),
+            may_have_new_code: AtomicBool::new(false),
         };
         self.accounts.insert(&address, location).ok_or_else(lost)
     }
@@ -207,18 +238,33 @@ impl<'s> Memory<'s> {
         self.accounts.locations.get(index)
     }
 
-    /// The location of a storage slot; reads the state before the block the first time.
+    /// The location of a storage slot.
     pub(super) fn slot(&self, account: &AccountLocation, slot: U256) -> Result<&SlotLocation, ReadError> {
         let key = (account.index, slot);
         if let Some(location) = self.slots.get(&key) {
             return Ok(location);
         }
+        let location = |index| SlotLocation {
+            index,
+            account: account.index,
+            slot,
+            base: OnceLock::new(),
+            values: Versions::default(),
+        };
+        self.slots.insert(&key, location).ok_or_else(lost)
+    }
+
+    /// A slot's value before the block.
+    pub(super) fn slot_base(&self, location: &SlotLocation) -> Result<U256, ReadError> {
+        if let Some(base) = location.base.get() {
+            return Ok(*base);
+        }
+        let account = self.account_at(location.account).ok_or_else(lost)?;
         let base = match account.base {
-            Some(_) => self.state.storage_ref(account.address, slot).map_err(ReadError::State)?,
+            Some(_) => self.state.storage_ref(account.address, location.slot).map_err(ReadError::State)?,
             None => U256::ZERO,
         };
-        let location = |_| SlotLocation { account: account.index, slot, base, values: Versions::default() };
-        self.slots.insert(&key, location).ok_or_else(lost)
+        Ok(*location.base.get_or_init(|| base))
     }
 
     /// A slot's value as the transaction at `position` sees it, and the transaction that it comes from.
@@ -226,7 +272,7 @@ impl<'s> Memory<'s> {
         &self,
         location: &SlotLocation,
         position: Position,
-    ) -> Result<(U256, Option<Position>), Blocked> {
+    ) -> Result<(U256, Option<Position>), ReadError> {
         let written = location.values.below(position, |values| match values.last() {
             Some(last) if last.estimate => Err(Blocked(last.position)),
             Some(last) => Ok(Some((last.value, last.position))),
@@ -239,7 +285,7 @@ impl<'s> Memory<'s> {
             (Some((value, writer)), Some(reset)) if writer >= reset => (value, Some(writer)),
             (_, Some(reset)) => (U256::ZERO, Some(reset)),
             (Some((value, writer)), None) => (value, Some(writer)),
-            (None, None) => (location.base, None),
+            (None, None) => (self.slot_base(location)?, None),
         })
     }
 

@@ -12,83 +12,182 @@
 mod arena;
 mod commit;
 mod evm;
+mod harvest;
 mod lazy;
 mod memory;
 mod multi_version;
 mod scheduler;
+mod sharded;
 mod sync;
 mod view;
 mod worker;
 
-use alloy_hardforks::EthereumHardfork as Fork;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
-use super::accounting::{Accounting, Totals};
+use alloy_consensus::Transaction as _;
+use alloy_hardforks::EthereumHardfork as Fork;
+use alloy_primitives::Address;
+
 use super::environment::block_environment;
+use super::statistics::{ExecutionStatistics, Statistics};
+use super::workers::{At, Panicked, Workers, guard};
 use super::{ExecutionError, Executor, Outcome, ReadState, SequentialExecutor};
-use crate::chain::ethereum::{ChainSpec, VerifiedBlock};
+use crate::chain::ethereum::{ActiveForks, ChainSpec, VerifiedBlock};
 use crate::error::Error;
 use commit::GiveUp;
+use harvest::Harvest;
 use memory::Memory;
-use worker::{Panicked, Run, position};
+use scheduler::Scheduler;
+use worker::Run;
 
-/// Executes a block's transactions in parallel by Block-STM.
+pub use sharded::ShardedExecutor;
+
+/// Blocks with fewer transactions are executed before other threads are awake.
+const FEW: usize = 16;
+
+/// Why blocks that no list could help are executed in sequence.
+const BEFORE_BYZANTIUM: &str = "receipts from before Byzantium hold the state root after each transaction";
+const ABNORMAL: &str = "invalid, or the state lacks something";
+
+/// Executes a block's transactions in parallel by Block-STM, and in sequence where that is known to be faster.
 #[derive(Debug)]
 pub struct BlockStmExecutor {
-    threads: usize,
-    pool: rayon::ThreadPool,
+    workers: Workers,
+    adaptive: bool,
+    statistics: Statistics,
+}
+
+/// A transaction in the graph of what depends on what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// The gas it used: what its execution costs, in the absence of a better measure.
+    pub gas_used: u64,
+    /// The transactions before it that wrote what it read; ascending. What is summed up lazily is nobody's dependency.
+    pub on: Vec<usize>,
 }
 
 impl BlockStmExecutor {
     /// An executor on `threads` threads; zero means one for each core. They start now, and stay.
     pub fn new(threads: usize) -> Result<Self, Error> {
-        let threads = match threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        };
-        // The thread that hands in a block works on it as well.
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads((threads - 1).max(1))
-            .thread_name(|index| format!("phalanx-execute-{index}"))
-            .build()
-            .map_err(|source| Error::ThreadPool { threads, source })?;
-        Ok(Self { threads, pool })
+        Ok(Self { workers: Workers::new(threads)?, adaptive: true, statistics: Statistics::default() })
+    }
+
+    /// The same executor, but for choosing: it speculates on all threads on every block that it can. For tests and
+    /// measurements.
+    #[must_use]
+    pub fn always_speculating(self) -> Self {
+        Self { adaptive: false, ..self }
     }
 
     /// How many threads it works on.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.threads
+        self.workers.threads()
     }
 
-    fn run(&self, chain: &ChainSpec, block: &VerifiedBlock, state: &dyn ReadState) -> Result<Outcome, End> {
-        let header = block.header();
-        let forks = chain.at(header);
-        let environment = block_environment(header, &forks);
+    /// Executes a block in parallel, and tells which transactions depend on which.
+    ///
+    /// The error is that of executing the block; a block that cannot be executed in parallel has no graph.
+    pub fn dependencies(
+        &self,
+        chain: &ChainSpec,
+        block: &VerifiedBlock,
+        state: &dyn ReadState,
+    ) -> Result<Option<Vec<Dependency>>, ExecutionError> {
+        SequentialExecutor.execute(chain, block, state)?;
+        let forks = chain.at(block.header());
+        if !forks.has(Fork::Byzantium) {
+            return Ok(None);
+        }
         let memory = Memory::new(state);
-        commit::begin(&memory, block, &forks, environment.clone())?;
-        let run = Run::new(block, &memory, environment.clone(), true);
-        self.pool.in_place_scope(|scope| {
-            for _ in 1..self.threads {
-                scope.spawn(|_| run.work());
-            }
-            run.work();
-        });
-        if let Some(panicked) = run.panicked() {
-            return Err(End::Panicked(panicked));
+        let environment = block_environment(block.header(), &forks);
+        if commit::begin(&memory, block, &forks, environment.clone()).is_err() {
+            return Ok(None);
         }
-        let mut accounting = Accounting::new(block);
-        for tx in 0..block.transactions().len() {
-            accounting.check_gas_limit().map_err(|_| GiveUp)?;
-            let executed = run.record(tx).executed.take().ok_or(GiveUp)?;
-            let status = executed.status();
-            accounting.add(executed, status);
+        let run = Run::new(block, &memory, environment, true);
+        match self.speculate(&run, &|_| ()) {
+            Ok(()) => Ok(commit::dependencies(&run)),
+            Err(End::GiveUp) => Ok(None),
+            Err(End::Panicked(panicked)) => Err(panicked.into()),
         }
-        let last = position(block.transactions().len());
-        let requests = commit::finish(&memory, block, accounting.receipts(), &forks, environment, last)?;
-        let delta = commit::delta(&memory)?;
-        let Totals { receipts, gas_used, blob_gas_used } = accounting.into_totals();
-        Ok(Outcome { receipts, receipts_have_roots: true, gas_used, blob_gas_used, requests, delta })
     }
+
+    /// Why a block is better executed in sequence, if it is.
+    fn reason_for_sequence(&self, forks: &ActiveForks<'_>, block: &VerifiedBlock) -> Option<&'static str> {
+        if !forks.has(Fork::Byzantium) {
+            return Some(BEFORE_BYZANTIUM);
+        }
+        if !self.adaptive {
+            return None;
+        }
+        if self.threads() == 1 {
+            return Some("one thread");
+        }
+        if block.transactions().len() < FEW {
+            return Some("few transactions");
+        }
+        is_serial(block).then_some("most transactions are of one sender")
+    }
+
+    fn run(&self, forks: &ActiveForks<'_>, block: &VerifiedBlock, state: &dyn ReadState) -> Result<Outcome, End> {
+        let start = Instant::now();
+        let memory = Memory::new(state);
+        commit::begin(&memory, block, forks, block_environment(block.header(), forks))?;
+        let run = Run::new(block, &memory, block_environment(block.header(), forks), true);
+        let begun = Instant::now();
+        let harvest = Harvest::default();
+        let settled = Mutex::new((begun, Err(GiveUp)));
+        self.speculate(&run, &|worker| {
+            harvest.start(&memory);
+            if worker == 0 {
+                let speculated = Instant::now();
+                let result = commit::settle(&run, forks);
+                *settled.lock().unwrap_or_else(PoisonError::into_inner) = (speculated, result);
+            }
+            harvest.gather(&memory);
+        })?;
+        let (speculated, settled) = settled.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let outcome = settled?.into_outcome(&memory, harvest)?;
+        self.statistics.add(ExecutionStatistics {
+            prepare: begun - start,
+            execute: speculated - begun,
+            commit: speculated.elapsed(),
+            ..run.statistics()
+        });
+        Ok(outcome)
+    }
+
+    /// Executes the transactions. Threads that see the last one done go on with `then`, which is told their numbers.
+    fn speculate(&self, run: &Run<'_, '_>, then: &(dyn Fn(usize) + Sync)) -> Result<(), End> {
+        let scheduler = Scheduler::new(run.block.transactions().len());
+        let halted = AtomicBool::new(false);
+        let work = |worker: usize, at: &At| {
+            let stayed = run.work(&scheduler, self.adaptive && worker > 0, at);
+            if stayed && !halted.load(Ordering::SeqCst) {
+                at.set(None);
+                then(worker);
+            }
+        };
+        let stop = || {
+            halted.store(true, Ordering::SeqCst);
+            scheduler.halt();
+        };
+        self.workers.run(&work, &stop).map_err(End::Panicked)
+    }
+}
+
+/// Whether most transactions run code for one and the same sender: each needs the balance that the one before leaves.
+fn is_serial(block: &VerifiedBlock) -> bool {
+    let mut of_sender: HashMap<Address, usize> = HashMap::new();
+    for verified in block.transactions() {
+        if !verified.transaction().input().is_empty() || verified.transaction().is_create() {
+            *of_sender.entry(verified.sender()).or_default() += 1;
+        }
+    }
+    of_sender.values().max().is_some_and(|most| 4 * most > 3 * block.transactions().len())
 }
 
 /// How a run ends that yields nothing.
@@ -104,6 +203,12 @@ impl From<GiveUp> for End {
     }
 }
 
+impl From<Panicked> for End {
+    fn from(panicked: Panicked) -> Self {
+        Self::Panicked(panicked)
+    }
+}
+
 impl Executor for BlockStmExecutor {
     fn name(&self) -> &'static str {
         "block-stm"
@@ -115,15 +220,20 @@ impl Executor for BlockStmExecutor {
         block: &VerifiedBlock,
         state: &dyn ReadState,
     ) -> Result<Outcome, ExecutionError> {
-        if !chain.at(block.header()).has(Fork::Byzantium) {
-            return SequentialExecutor.execute(chain, block, state);
-        }
-        match self.run(chain, block, state) {
-            Ok(outcome) => Ok(outcome),
-            Err(End::GiveUp) => SequentialExecutor.execute(chain, block, state),
-            Err(End::Panicked(Panicked { index, message })) => {
-                Err(ExecutionError::Engine { index, problem: format!("it panicked: {message}") })
-            }
-        }
+        let forks = chain.at(block.header());
+        let reason = match self.reason_for_sequence(&forks, block) {
+            Some(reason) => reason,
+            None => match guard(|| self.run(&forks, block, state)) {
+                Ok(outcome) => return Ok(outcome),
+                Err(End::Panicked(panicked)) => return Err(panicked.into()),
+                Err(End::GiveUp) => ABNORMAL,
+            },
+        };
+        self.statistics.add(ExecutionStatistics::sequential(reason));
+        SequentialExecutor.execute(chain, block, state)
+    }
+
+    fn statistics(&self) -> ExecutionStatistics {
+        self.statistics.get()
     }
 }

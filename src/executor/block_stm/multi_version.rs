@@ -84,7 +84,12 @@ impl<T> Versions<T> {
 
     /// Whether nothing was written.
     pub(crate) fn is_empty(&self) -> bool {
-        self.count.load(Ordering::SeqCst) == 0
+        self.len() == 0
+    }
+
+    /// How many transactions wrote.
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Written<T>>> {

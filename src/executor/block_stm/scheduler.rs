@@ -83,11 +83,6 @@ impl Scheduler {
         self.done_marker.store(true, Ordering::SeqCst);
     }
 
-    /// The first transaction that nobody tried to execute yet, or is to be tried again.
-    pub(crate) fn execution_idx(&self) -> TxIndex {
-        self.execution_idx.load(Ordering::SeqCst)
-    }
-
     /// The next task, `None` if there is none at the moment.
     pub(crate) fn next_task(&self) -> Option<Task> {
         let validation_idx = self.validation_idx.load(Ordering::SeqCst);

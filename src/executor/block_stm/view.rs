@@ -142,14 +142,20 @@ impl<'m, 's> View<'m, 's> {
         if transaction.tx_type > 2 || to == transaction.caller || may_be_precompile(to) {
             return Ok(None);
         }
-        for address in [to, transaction.caller] {
-            let account = self.memory.account(address)?;
-            if !account.allows_lazy() || self.read_code_hash(account)? != KECCAK_EMPTY {
+        let sender = self.memory.account(transaction.caller)?;
+        if !sender.allows_plain_transfer() {
+            return Ok(None);
+        }
+        let recipient = self.memory.account(to)?;
+        if !recipient.allows_plain_transfer() {
+            return Ok(None);
+        }
+        for account in [sender, recipient] {
+            if self.read_code_hash(account)? != KECCAK_EMPTY {
                 return Ok(None);
             }
         }
-        let [sender, recipient] = [transaction.caller, to].map(|address| self.memory.account(address));
-        Ok(Some(PlainTransfer { sender: sender?, recipient: recipient?, nonce: transaction.nonce }))
+        Ok(Some(PlainTransfer { sender, recipient, nonce: transaction.nonce }))
     }
 
     fn read_code_hash(&mut self, account: &'m AccountLocation) -> Result<B256, ReadError> {
@@ -173,7 +179,7 @@ impl<'m, 's> View<'m, 's> {
         &self,
         transaction: &TxEnv,
         state: &EvmState,
-        reward: Option<(Address, U256)>,
+        reward: Option<(&'m AccountLocation, U256)>,
     ) -> Result<Vec<Write<'m>>, ReadError> {
         let mut writes = Vec::with_capacity(state.len() + 1);
         for (address, account) in state {
@@ -197,7 +203,7 @@ impl<'m, 's> View<'m, 's> {
             }
         }
         if let Some((beneficiary, reward)) = reward {
-            writes.push(Write::Account(self.memory.account(beneficiary)?, Change::Credit(reward)));
+            writes.push(Write::Account(beneficiary, Change::Credit(reward)));
         }
         Ok(writes)
     }
@@ -242,18 +248,18 @@ impl<'m, 's> View<'m, 's> {
     }
 
     fn read_account(&mut self, address: Address) -> Result<Option<AccountInfo>, ReadError> {
-        let location = self.memory.account(address)?;
         if let Some(plain) = &self.plain {
             // Nobody else's account is read: there is no code that could.
-            if std::ptr::eq(location, plain.sender) {
+            if plain.sender.address == address {
                 let sender = AccountInfo::default().with_balance(ANY_BALANCE).with_nonce(plain.nonce);
-                return Ok(Some(in_place(location, sender)));
+                return Ok(Some(in_place(plain.sender, sender)));
             }
-            if std::ptr::eq(location, plain.recipient) {
+            if plain.recipient.address == address {
                 // A nonce keeps it from being taken for an empty account; what it gets is what it has afterwards.
-                return Ok(Some(in_place(location, AccountInfo::default().with_nonce(1))));
+                return Ok(Some(in_place(plain.recipient, AccountInfo::default().with_nonce(1))));
             }
         }
+        let location = self.memory.account(address)?;
         let (info, from) = location.read(self.position)?;
         self.reads.push(Read { what: ReadOf::Account(location, info.as_ref().map(AccountState::from)), from });
         Ok(info.map(|info| in_place(location, info)))

@@ -1,35 +1,38 @@
 //! What a thread does: it executes and validates until there is nothing left to do.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use alloy_evm::EvmEnv;
 
 use super::evm::{Execution, ExecutionFailure, WorkerEvm};
-use super::memory::Memory;
+use super::memory::{AccountLocation, Memory};
 use super::multi_version::Position;
-use super::scheduler::{Scheduler, Task, TxIndex, Version};
+use super::scheduler::{Incarnation, Scheduler, Task, TxIndex, Version};
 use super::view::{Location, Read, View};
 use crate::chain::ethereum::VerifiedBlock;
 use crate::executor::accounting::Executed;
 use crate::executor::environment::transaction_environment;
+use crate::executor::statistics::ExecutionStatistics;
+use crate::executor::workers::At;
 
 /// How often a thread without a task looks again before it lets others have its core.
 const SPINS: u32 = 64;
+
+/// Tasks after which a thread may find that it only makes work for others.
+const TRIAL: usize = 32;
 
 /// A block while it is executed.
 #[derive(Debug)]
 pub(super) struct Run<'m, 's> {
     pub(super) block: &'m VerifiedBlock,
     pub(super) memory: &'m Memory<'s>,
-    pub(super) environment: EvmEnv,
-    pub(super) lazy: bool,
-    pub(super) lazy_beneficiary: bool,
-    pub(super) scheduler: Scheduler,
+    environment: EvmEnv,
+    lazy: bool,
+    beneficiary: Option<&'m AccountLocation>,
     records: Vec<Mutex<Record<'m>>>,
     counts: Counts,
-    panic: Mutex<Option<Panicked>>,
 }
 
 /// What the last incarnation of a transaction read, wrote and did.
@@ -41,24 +44,32 @@ pub(super) struct Record<'m> {
     pub(super) executed: Option<Executed>,
 }
 
-/// A thread that panicked.
-#[derive(Clone, Debug)]
-pub(super) struct Panicked {
-    /// The transaction it was at.
-    pub(super) index: Option<TxIndex>,
-    pub(super) message: String,
+/// What the threads did.
+#[derive(Debug, Default)]
+struct Counts {
+    executions: AtomicUsize,
+    waits: AtomicUsize,
+    validations: AtomicUsize,
+    conflicts: AtomicUsize,
+    /// Threads that left the block early.
+    left: AtomicUsize,
+    busy_nanoseconds: AtomicU64,
 }
 
-/// What the threads did, in tasks.
+/// What one thread did.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
-    /// Incarnations executed to their end.
-    pub(super) executions: AtomicUsize,
-    /// Incarnations that met an estimate.
-    pub(super) blocked: AtomicUsize,
-    pub(super) validations: AtomicUsize,
-    /// Validations that failed, so that the transaction was executed again.
-    pub(super) aborts: AtomicUsize,
+struct Tally {
+    executions: usize,
+    waits: usize,
+    validations: usize,
+    conflicts: usize,
+}
+
+impl Tally {
+    /// Whether conflicts are so many that the thread only makes work for others.
+    fn is_hopeless(&self) -> bool {
+        self.executions + self.waits >= TRIAL && 2 * (self.conflicts + self.waits) > self.executions
+    }
 }
 
 /// The place in a location's order that a transaction writes at.
@@ -68,112 +79,144 @@ pub(super) fn position(index: TxIndex) -> Position {
 
 impl<'m, 's> Run<'m, 's> {
     pub(super) fn new(block: &'m VerifiedBlock, memory: &'m Memory<'s>, environment: EvmEnv, lazy: bool) -> Self {
-        let transactions = block.transactions().len();
         Self {
             block,
             memory,
             environment,
             lazy,
-            lazy_beneficiary: lazy
-                && memory.account(block.header().beneficiary).is_ok_and(super::memory::AccountLocation::allows_lazy),
-            scheduler: Scheduler::new(transactions),
-            records: std::iter::repeat_with(Mutex::default).take(transactions).collect(),
+            beneficiary: memory.account(block.header().beneficiary).ok(),
+            records: block.transactions().iter().map(|_| Mutex::default()).collect(),
             counts: Counts::default(),
-            panic: Mutex::default(),
         }
     }
 
-    /// Works until the block is done. A panic ends the block, and is kept for who asks for the result.
-    pub(super) fn work(&self) {
-        let mut at = None;
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.work_on(&mut at)));
-        if let Err(payload) = outcome {
-            self.scheduler.halt();
-            let message = payload
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string))
-                .unwrap_or_default();
-            let mut panic = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
-            panic.get_or_insert(Panicked { index: at, message });
-        }
+    /// An EVM for a thread.
+    pub(super) fn evm(&self) -> WorkerEvm<'m, 's> {
+        WorkerEvm::new(View::new(self.memory, 0), self.environment.clone(), self.lazy, self.beneficiary)
     }
 
-    fn work_on(&self, at: &mut Option<TxIndex>) {
-        let view = View::new(self.memory, 0);
-        let mut evm = WorkerEvm::new(view, self.environment.clone(), self.lazy, self.lazy_beneficiary);
+    /// Works until the block is done. With `may_leave` the thread leaves it to the others where there is little to do in
+    /// parallel, and returns false.
+    pub(super) fn work(&self, scheduler: &Scheduler, may_leave: bool, at: &At) -> bool {
+        let start = Instant::now();
+        let mut idle = Duration::ZERO;
+        let mut tally = Tally::default();
+        let mut evm = self.evm();
         let mut task = None;
-        let mut idle = 0_u32;
-        while !self.scheduler.is_done() {
-            task = match task.take().or_else(|| self.scheduler.next_task()) {
+        let mut stayed = true;
+        while !scheduler.is_done() {
+            if task.is_none() && may_leave && tally.is_hopeless() {
+                self.counts.left.fetch_add(1, Ordering::Relaxed);
+                stayed = false;
+                break;
+            }
+            task = match task.take().or_else(|| scheduler.next_task()) {
                 Some(Task::Execution(version)) => {
-                    *at = Some(version.tx);
-                    self.execute(&mut evm, version)
+                    at.set(Some(version.tx));
+                    self.execute(scheduler, &mut evm, version, &mut tally)
                 }
                 Some(Task::Validation(version)) => {
-                    *at = Some(version.tx);
-                    self.validate(version)
+                    at.set(Some(version.tx));
+                    self.validate(scheduler, version, &mut tally)
                 }
                 None => {
-                    idle += 1;
-                    if idle.is_multiple_of(SPINS) {
-                        std::thread::yield_now()
-                    } else {
-                        std::hint::spin_loop()
-                    }
-                    continue;
+                    let since = Instant::now();
+                    task = wait(scheduler);
+                    idle += since.elapsed();
+                    task
                 }
             };
-            idle = 0;
         }
+        let counts = &self.counts;
+        for (count, own) in [
+            (&counts.executions, tally.executions),
+            (&counts.waits, tally.waits),
+            (&counts.validations, tally.validations),
+            (&counts.conflicts, tally.conflicts),
+        ] {
+            count.fetch_add(own, Ordering::Relaxed);
+        }
+        let busy = start.elapsed().saturating_sub(idle);
+        counts.busy_nanoseconds.fetch_add(u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        stayed
     }
 
-    fn execute(&self, evm: &mut WorkerEvm<'m, 's>, version: Version) -> Option<Task> {
-        let Version { tx, incarnation } = version;
-        let position = position(tx);
-        let transaction = &self.block.transactions()[tx];
+    fn execute(
+        &self,
+        scheduler: &Scheduler,
+        evm: &mut WorkerEvm<'m, 's>,
+        version: Version,
+        tally: &mut Tally,
+    ) -> Option<Task> {
         loop {
-            let Execution { reads, writes, executed } = evm.execute(position, transaction_environment(transaction));
-            if let Err(ExecutionFailure::Blocked(on)) = executed {
-                self.counts.blocked.fetch_add(1, Ordering::Relaxed);
-                // A position is a transaction's index and one; nothing before the first is ever an estimate.
-                if self.scheduler.add_dependency(tx, on as TxIndex - 1) {
-                    return None;
+            match self.incarnate(evm, version.tx, version.incarnation) {
+                Ok(wrote_new_location) => {
+                    tally.executions += 1;
+                    return scheduler.finish_execution(version, wrote_new_location);
                 }
-                continue;
+                Err(blocking) => {
+                    tally.waits += 1;
+                    // A position is a transaction's index and one; nothing before the first is ever an estimate.
+                    if scheduler.add_dependency(version.tx, (blocking as TxIndex).saturating_sub(1)) {
+                        return None;
+                    }
+                }
             }
-            self.counts.executions.fetch_add(1, Ordering::Relaxed);
-            let mut wrote_new_location = false;
-            let mut locations = Vec::with_capacity(writes.len());
-            for write in writes {
-                let (location, new) = write.publish(position, incarnation);
-                locations.push(location);
-                wrote_new_location |= new;
-            }
-            let record = Record { reads, writes: locations, executed: executed.ok() };
-            let before = std::mem::replace(&mut *self.record(tx), record);
-            for location in before.writes {
-                location.remove_stale(position, incarnation);
-            }
-            return self.scheduler.finish_execution(version, wrote_new_location);
         }
     }
 
-    fn validate(&self, version: Version) -> Option<Task> {
-        let Version { tx, .. } = version;
+    /// Executes an incarnation, and puts what it wrote into the memory. Returns whether that is anywhere where the one before
+    /// wrote nothing; the error is the transaction whose estimate it met.
+    pub(super) fn incarnate(
+        &self,
+        evm: &mut WorkerEvm<'m, 's>,
+        tx: TxIndex,
+        incarnation: Incarnation,
+    ) -> Result<bool, Position> {
         let position = position(tx);
-        self.counts.validations.fetch_add(1, Ordering::Relaxed);
-        let record = self.record(tx);
-        let valid = record.reads.iter().all(|read| read.holds(self.memory, position));
-        let aborted = !valid && self.scheduler.try_validation_abort(version);
+        let execution = evm.execute(position, transaction_environment(&self.block.transactions()[tx]));
+        if let Err(ExecutionFailure::Blocked(on)) = execution.executed {
+            return Err(on);
+        }
+        Ok(self.publish(tx, incarnation, execution))
+    }
+
+    /// Puts what an incarnation wrote into the memory, in the place of what the one before wrote.
+    pub(super) fn publish(&self, tx: TxIndex, incarnation: Incarnation, execution: Execution<'m>) -> bool {
+        let Execution { reads, writes, executed } = execution;
+        let position = position(tx);
+        let mut wrote_new_location = false;
+        let mut locations = Vec::with_capacity(writes.len());
+        for write in writes {
+            let (location, new) = write.publish(position, incarnation);
+            locations.push(location);
+            wrote_new_location |= new;
+        }
+        let record = Record { reads, writes: locations, executed: executed.ok() };
+        let before = std::mem::replace(&mut *self.record(tx), record);
+        for location in before.writes {
+            location.remove_stale(position, incarnation);
+        }
+        wrote_new_location
+    }
+
+    fn validate(&self, scheduler: &Scheduler, version: Version, tally: &mut Tally) -> Option<Task> {
+        tally.validations += 1;
+        let record = self.record(version.tx);
+        let aborted = !self.holds(&record, version.tx) && scheduler.try_validation_abort(version);
         if aborted {
-            self.counts.aborts.fetch_add(1, Ordering::Relaxed);
+            tally.conflicts += 1;
             for location in &record.writes {
-                location.mark_estimate(position);
+                location.mark_estimate(position(version.tx));
             }
         }
         drop(record);
-        self.scheduler.finish_validation(tx, aborted)
+        scheduler.finish_validation(version.tx, aborted)
+    }
+
+    /// Whether all that a transaction read would be read the same now.
+    pub(super) fn holds(&self, record: &Record<'m>, tx: TxIndex) -> bool {
+        record.reads.iter().all(|read| read.holds(self.memory, position(tx)))
     }
 
     /// A transaction's record; locked by who executes or validates it.
@@ -182,12 +225,31 @@ impl<'m, 's> Run<'m, 's> {
     }
 
     /// What the threads did.
-    pub(super) fn counts(&self) -> &Counts {
-        &self.counts
+    pub(super) fn statistics(&self) -> ExecutionStatistics {
+        let count = |count: &AtomicUsize| count.load(Ordering::Relaxed) as u64;
+        ExecutionStatistics {
+            parallel_blocks: 1,
+            serialised_blocks: u64::from(count(&self.counts.left) > 0),
+            transactions: self.block.transactions().len() as u64,
+            executions: count(&self.counts.executions),
+            waits: count(&self.counts.waits),
+            validations: count(&self.counts.validations),
+            conflicts: count(&self.counts.conflicts),
+            busy: Duration::from_nanos(self.counts.busy_nanoseconds.load(Ordering::Relaxed)),
+            ..ExecutionStatistics::default()
+        }
     }
+}
 
-    /// The first thread that panicked.
-    pub(super) fn panicked(&self) -> Option<Panicked> {
-        self.panic.lock().unwrap_or_else(PoisonError::into_inner).clone()
+/// Waits for a task, with bounded spinning; `None` if the block is done.
+fn wait(scheduler: &Scheduler) -> Option<Task> {
+    let mut spins = 0_u32;
+    while !scheduler.is_done() {
+        if let Some(task) = scheduler.next_task() {
+            return Some(task);
+        }
+        spins += 1;
+        if spins.is_multiple_of(SPINS) { std::thread::yield_now() } else { std::hint::spin_loop() }
     }
+    None
 }

@@ -15,6 +15,16 @@ pub const TOKEN: Address = address!("0x7000000000000000000000000000000000000001"
 /// Where the market maker is deployed.
 pub const POOL: Address = address!("0x7000000000000000000000000000000000000002");
 
+/// Where each of several market makers is deployed; the first is [`POOL`].
+#[must_use]
+pub fn pool_address(pool: usize) -> Address {
+    let mut address = POOL;
+    if pool > 0 {
+        address[1..9].copy_from_slice(&(pool as u64).to_be_bytes());
+    }
+    address
+}
+
 /// Where the code is deployed that accounts delegate to.
 pub const WALLET: Address = address!("0x7000000000000000000000000000000000000003");
 
