@@ -156,3 +156,32 @@ fn a_sample_checks_its_share_and_off_checks_nothing() {
     }
     assert!(seen.len() > COUNT / 2, "{} places", seen.len());
 }
+
+#[test]
+fn disputed_answers_are_replaced_by_exact_ones() {
+    let items = items();
+    let right = answers(&items);
+    let batch: RecoverBatch = items.iter().copied().collect();
+    for (name, verifier) in common::backends() {
+        let cpu = verifier.cpu_backend();
+        let mut wrong = right.clone();
+        for place in [0, 150, COUNT - 1] {
+            wrong[place] = right[place + 1 - 2 * usize::from(place > 0)];
+        }
+        let (confirmed, report) = cpu.confirm(&batch, wrong.clone(), Audit::Full);
+        assert_eq!(confirmed, right, "{name}");
+        assert!([0, 150, COUNT - 1].iter().all(|place| report.disputed.contains(place)), "{name}");
+        assert_eq!(cpu.confirm(&batch, wrong.clone(), Audit::Off), (wrong, AuditReport::default()), "{name}");
+        wrong = right.clone();
+        wrong.rotate_left(1);
+        assert_eq!(cpu.confirm(&batch, wrong, Audit::Full).0, right, "{name}");
+    }
+}
+
+#[test]
+fn audits_are_read_by_name() {
+    assert_eq!("full".parse(), Ok(Audit::Full));
+    assert_eq!("sample".parse(), Ok(Audit::Sample(16)));
+    assert_eq!("off".parse(), Ok(Audit::Off));
+    assert!("Full".parse::<Audit>().is_err());
+}

@@ -222,7 +222,7 @@ fn draw_signature(stream: &mut Stream, secret: [u8; 32], digest: [u8; 32]) -> (c
         && let Some(inverse) = Option::<Scalar>::from(reduced(signed.signature.r).invert())
     {
         let quotient = reduced(digest) * inverse;
-        secret = stream.pick(&[quotient, -quotient.double()]);
+        secret = stream.pick(&[quotient, -(quotient + quotient)]);
     }
     let signed = sign(secret, reduced(digest), reduced(nonce))
         .or_else(|| sign(Scalar::ONE, reduced(digest), reduced(stream.block())))

@@ -1,4 +1,4 @@
-//! The kernels on a second driver: SwiftShader, which shares no compiler with Mesa and has no 64-bit integers.
+//! The kernels on a second driver: `SwiftShader`, which shares no compiler with Mesa and has no 64-bit integers.
 //!
 //! Vulkan's loader reads its environment once, so the tests run in a process of their own, in which that driver is the only one. It comes
 //! with Chromium; where it is absent the test says that it is skipped.
@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use common::gpu::skipped;
+use common::skipped;
 use common::stream::Stream;
 use phalanx::batch::MessageBatch;
 use phalanx::gpu::shader::Arithmetic;

@@ -36,13 +36,13 @@ fn the_vectors_of_bip_340() {
     let valid_items: Vec<_> = items.iter().zip(&expected).filter(|(_, valid)| **valid).map(|(item, _)| *item).collect();
     for (name, verifier) in common::backends() {
         let valid = |verdicts: Vec<Verdict<()>>| verdicts.iter().map(Verdict::is_valid).collect::<Vec<_>>();
-        assert_eq!(valid(verify(&verifier, &items)), expected, "{name}");
+        assert_eq!(valid(verify(verifier, &items)), expected, "{name}");
         for (item, expected) in items.iter().zip(&expected) {
-            assert_eq!(valid(verify(&verifier, &[*item])), [*expected], "{name}");
+            assert_eq!(valid(verify(verifier, &[*item])), [*expected], "{name}");
         }
         // Those that are valid by themselves, often over, so that they are proven together.
         let many: Vec<_> = valid_items.iter().cycle().take(700).copied().collect();
-        assert_eq!(valid(verify(&verifier, &many)), [true; 700], "{name}");
+        assert_eq!(valid(verify(verifier, &many)), [true; 700], "{name}");
     }
 }
 
@@ -75,9 +75,9 @@ fn reasons_are_those_of_the_first_check_that_fails() {
     let items: Vec<_> = cases.iter().map(|(item, _)| *item).collect();
     let expected: Vec<_> = cases.iter().map(|(_, reason)| *reason).collect();
     for (name, verifier) in common::backends() {
-        let reasons: Vec<_> = verify(&verifier, &items).iter().map(Verdict::reason).collect();
+        let reasons: Vec<_> = verify(verifier, &items).iter().map(Verdict::reason).collect();
         assert_eq!(reasons, expected, "{name}");
-        assert!(verify(&verifier, &[]).is_empty(), "{name}");
+        assert!(verify(verifier, &[]).is_empty(), "{name}");
     }
 }
 
@@ -95,7 +95,7 @@ fn r_at_infinity_is_refused() {
         let s = e * if odd { -d } else { d };
         let item = SchnorrItem::parse(b"m", &[r, curve::bytes(s)].concat(), &key);
         for (name, verifier) in common::backends() {
-            assert_eq!(verify(&verifier, &[item]), [Verdict::Invalid(Reason::Mismatch)], "{name}");
+            assert_eq!(verify(verifier, &[item]), [Verdict::Invalid(Reason::Mismatch)], "{name}");
         }
     }
 }
@@ -141,7 +141,7 @@ proptest! {
             expected.push(oracle(&message, &signature, &key));
         }
         for (name, verifier) in common::backends() {
-            let verdicts: Vec<_> = verify(&verifier, &items).iter().map(Verdict::is_valid).collect();
+            let verdicts: Vec<_> = verify(verifier, &items).iter().map(Verdict::is_valid).collect();
             prop_assert_eq!(&verdicts, &expected, "{}", name);
         }
     }

@@ -35,6 +35,23 @@ pub enum Audit {
     Off,
 }
 
+/// One item in this many is what `sample` stands for.
+const SAMPLE: u32 = 16;
+
+impl std::str::FromStr for Audit {
+    type Err = String;
+
+    /// Reads `full`, `sample` (one item in 16) or `off`.
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "full" => Ok(Self::Full),
+            "sample" => Ok(Self::Sample(SAMPLE)),
+            "off" => Ok(Self::Off),
+            _ => Err(format!("`{name}` is not `full`, `sample` or `off`")),
+        }
+    }
+}
+
 /// What an audit found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditReport {
@@ -45,6 +62,26 @@ pub struct AuditReport {
 }
 
 impl CpuBackend {
+    /// Audits the answers to a batch of recoveries and puts this backend's own in the place of those that are disputed.
+    ///
+    /// Returns as many answers as it was handed.
+    pub fn confirm(
+        &self,
+        batch: &RecoverBatch,
+        mut answers: Vec<Verdict<Signer>>,
+        audit: Audit,
+    ) -> (Vec<Verdict<Signer>>, AuditReport) {
+        let report = self.audit(batch, &answers, None, audit);
+        let mut disputed = RecoverBatch::with_capacity(report.disputed.len());
+        for item in report.disputed.iter().filter_map(|index| batch.get(*index)) {
+            disputed.push_parsed(item);
+        }
+        for (index, answer) in report.disputed.iter().zip(self.recover(&disputed)) {
+            answers[*index] = answer;
+        }
+        (answers, report)
+    }
+
     /// Checks answers to a batch of recoveries; `answers` are in the batch's order, and `ephemeral_ys` holds, where it is given,
     /// the y coordinate of each answer's R, big-endian, which spares a square root.
     ///

@@ -126,7 +126,10 @@ pub(crate) fn combine(platform: Platform, block: &[(Scalar, Scalar, AffinePoint)
         type Output = Vec<Option<[u8; 64]>>;
         fn run<F: FieldLanes>(self) -> Self::Output {
             let combinations: Vec<_> = self.0.iter().map(|(a, b, point)| Combination::new(*a, *b, *point)).collect();
-            finish::keys(&mut Sums::<F>::new(&combinations), &combinations)
+            Sums::<F>::with_spare(|sums| {
+                sums.compute(&combinations, GeneratorTable::of_generator());
+                finish::keys(sums, &combinations)
+            })
         }
     }
     platform.run(Combine(block))
@@ -157,8 +160,8 @@ impl<F: FieldLanes> Sums<F> {
         }
     }
 
-    /// Has `work` use the room that an earlier block left on this thread, a few megabytes at most: to have it from the system
-    /// block by block took a fifth of the time.
+    /// Has `work` use the room that an earlier block left on this thread, a few megabytes at most, so that no block waits for
+    /// the system's pages.
     fn with_spare<R>(work: impl FnOnce(&mut Self) -> R) -> R {
         thread_local! {
             static SPARE: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
