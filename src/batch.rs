@@ -144,6 +144,12 @@ impl MessageBatch {
         Some(&self.bytes[start..end])
     }
 
+    /// The bytes of the first `messages` messages.
+    pub(crate) fn bytes_before(&self, messages: usize) -> usize {
+        let last = messages.min(self.ends.len()).checked_sub(1);
+        last.map_or(0, |last| self.ends[last])
+    }
+
     /// The messages from `index` on.
     pub(crate) fn iter_from(&self, index: usize) -> impl Iterator<Item = &[u8]> {
         (index..self.len()).filter_map(|index| self.get(index))

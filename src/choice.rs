@@ -21,6 +21,8 @@ pub enum BackendChoice {
     Index(usize),
     /// The first adapter whose name contains this, upper or lower case; a software adapter too.
     Name(String),
+    /// The CPU and the adapter of another choice, each as much of a batch as ends soonest. A software adapter too, where it is named.
+    Beside(Box<BackendChoice>),
 }
 
 /// An adapter that could be chosen, in the order of the list that indices count.
@@ -45,13 +47,27 @@ pub(crate) struct Chosen {
 impl BackendChoice {
     /// Whether a GPU was asked for, so that the CPU may not take its place unsaid.
     #[must_use]
-    pub const fn is_explicit(&self) -> bool {
-        matches!(self, Self::Gpu | Self::Index(1..) | Self::Name(_))
+    pub fn is_explicit(&self) -> bool {
+        match self {
+            Self::Gpu | Self::Index(1..) | Self::Name(_) => true,
+            Self::Beside(other) => other.is_explicit(),
+            Self::Auto | Self::Cpu | Self::Index(0) => false,
+        }
+    }
+
+    /// Whether a batch may be divided between the CPU and adapters.
+    #[cfg(any(feature = "gpu", test))]
+    pub(crate) const fn is_divided(&self) -> bool {
+        matches!(self, Self::Auto | Self::Beside(_))
     }
 
     /// Whether it can be decided without knowing the adapters.
-    pub(crate) const fn is_cpu(&self) -> bool {
-        matches!(self, Self::Cpu | Self::Index(0))
+    pub(crate) fn is_cpu(&self) -> bool {
+        match self {
+            Self::Cpu | Self::Index(0) => true,
+            Self::Beside(other) => other.is_cpu(),
+            Self::Auto | Self::Gpu | Self::Index(1..) | Self::Name(_) => false,
+        }
     }
 }
 
@@ -65,6 +81,7 @@ pub(crate) fn choose(choice: &BackendChoice, candidates: &[Candidate]) -> Result
         Some(refused) => fail(format!("{} cannot serve: {refused}; {ELSE}", candidates[index].name)),
     };
     match choice {
+        BackendChoice::Beside(other) => choose(other, candidates),
         BackendChoice::Cpu => cpu("asked for".to_owned()),
         BackendChoice::Index(0) => cpu("asked for by index".to_owned()),
         BackendChoice::Index(index) => match index.checked_sub(1) {
@@ -112,14 +129,15 @@ fn why_none(candidates: &[Candidate]) -> String {
 impl FromStr for BackendChoice {
     type Err = Infallible;
 
-    /// `auto`, `cpu`, `gpu`, a number, or part of a name.
+    /// `auto`, `cpu`, `gpu`, a number, or part of a name; `cpu+` in front of it for the CPU beside it.
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(match text {
+        let alone = |text: &str| match text {
             "auto" => Self::Auto,
             "cpu" => Self::Cpu,
             "gpu" => Self::Gpu,
             other => other.parse().map_or_else(|_| Self::Name(other.to_owned()), Self::Index),
-        })
+        };
+        Ok(text.strip_prefix("cpu+").map_or_else(|| alone(text), |other| Self::Beside(Box::new(alone(other)))))
     }
 }
 
@@ -131,6 +149,7 @@ impl fmt::Display for BackendChoice {
             Self::Gpu => f.write_str("gpu"),
             Self::Index(index) => write!(f, "{index}"),
             Self::Name(name) => f.write_str(name),
+            Self::Beside(other) => write!(f, "cpu+{other}"),
         }
     }
 }
@@ -195,9 +214,21 @@ mod tests {
     }
 
     #[test]
+    fn the_cpu_beside_an_adapter_takes_what_the_adapters_choice_does() {
+        assert_eq!(chosen("cpu+llvm", &machine()), Ok(Some(0)));
+        assert_eq!(chosen("cpu+2", &machine()), Ok(Some(1)));
+        assert_eq!(chosen("cpu+gpu", &machine()), Ok(Some(3)));
+        assert_eq!(chosen("cpu+cpu", &machine()), Ok(None));
+        assert!(chosen("cpu+GeForce", &machine()).is_err());
+        let divided = |text: &str| text.parse::<BackendChoice>().expect("infallible").is_divided();
+        assert!(["auto", "cpu+1", "cpu+gpu"].into_iter().all(divided));
+        assert!(!["cpu", "gpu", "1", "llvmpipe"].into_iter().any(divided));
+    }
+
+    #[test]
     fn only_a_gpu_that_was_asked_for_is_explicit() {
         let explicit = |text: &str| text.parse::<BackendChoice>().expect("infallible").is_explicit();
-        assert!(["gpu", "1", "llvmpipe"].into_iter().all(explicit));
-        assert!(!["auto", "cpu", "0"].into_iter().any(explicit));
+        assert!(["gpu", "1", "llvmpipe", "cpu+gpu", "cpu+x"].into_iter().all(explicit));
+        assert!(!["auto", "cpu", "0", "cpu+0", "cpu+auto"].into_iter().any(explicit));
     }
 }

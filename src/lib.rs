@@ -50,6 +50,7 @@ pub mod merkle;
 pub mod pipeline;
 #[cfg(feature = "cli")]
 mod report;
+pub mod route;
 mod rules;
 pub mod scheme;
 mod verdict;

@@ -1,5 +1,8 @@
 //! The front door: takes a batch, has a backend check it, and hands back one verdict per item, in order.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::batch::MessageBatch;
 use crate::choice::BackendChoice;
 #[cfg(feature = "gpu")]
@@ -8,17 +11,16 @@ use crate::cpu::hints::recover_hinted;
 use crate::cpu::{CpuBackend, HintReport, HintSource, Hints};
 use crate::error::Error;
 #[cfg(feature = "gpu")]
-use crate::gpu::{Adapter, GpuBackend, GpuConfig, adapters, shader::Arithmetic};
+use crate::gpu::{Adapter, GpuBackend, GpuConfig, adapters, cache::Cache, shader::Arithmetic};
 use crate::key_book::KeyBook;
 use crate::merkle::{bitcoin, rfc6962};
+#[cfg(feature = "gpu")]
+use crate::route::{Decision, Device, Hashing, RoutedGpu, Router, Store};
+use crate::route::{Work, observe};
 use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
 use crate::scheme::hash::HashFunction;
 use crate::scheme::schnorr::SchnorrBatch;
 use crate::verdict::Verdict;
-
-/// The smallest batch that goes to a GPU which nobody asked for: a CPU is done with fewer before a GPU has begun.
-#[cfg(feature = "gpu")]
-const LEAST_FOR_GPU: usize = 512;
 
 /// What checks, and with how much.
 #[derive(Clone, Debug, Default)]
@@ -33,14 +35,17 @@ pub struct VerifierConfig {
     /// The variant of the GPU's kernels; `None` for the faster one, by timing.
     #[cfg(feature = "gpu")]
     pub arithmetic: Option<Arithmetic>,
-    /// Whether nothing is kept on disk: neither compiled pipelines nor which variant is faster.
+    /// Whether nothing is kept on disk: neither compiled pipelines, nor which variant is faster, nor what work costs.
     pub without_cache: bool,
+    /// Where a batch is divided: how long a GPU has at most, before the CPU does its share over. `None` for twice the time that the
+    /// batch is expected to take.
+    pub deadline: Option<Duration>,
 }
 
 /// Checks batches. Cheap to share behind an [`Arc`](std::sync::Arc); every method may be called from any thread.
 #[derive(Debug)]
 pub struct Verifier {
-    cpu: CpuBackend,
+    cpu: Arc<CpuBackend>,
     key_book: KeyBook,
     #[cfg_attr(not(feature = "ethereum"), allow(dead_code, reason = "only Ethereum's blocks claim senders"))]
     claim_source: HintSource,
@@ -49,12 +54,14 @@ pub struct Verifier {
     backend: String,
 }
 
-/// The adapter that was chosen.
+/// The adapters that were chosen.
 #[cfg(feature = "gpu")]
 #[derive(Debug)]
-struct Gpu {
-    backend: GpuBackend,
-    is_explicit: bool,
+enum Gpu {
+    /// One that was asked for, and answers all.
+    Alone(GpuBackend),
+    /// Beside the CPU, each as much as ends soonest.
+    Beside(Router),
 }
 
 impl Default for Verifier {
@@ -98,16 +105,41 @@ impl Verifier {
             return Ok(Self::on_cpu(cpu, &chosen.reason));
         };
         let backend = format!("{}: {}", adapter.describe(), chosen.reason);
-        tracing::info!(%backend, "backend chosen");
-        let is_explicit = config.backend.is_explicit();
         let gpu_config = GpuConfig {
             memory: config.gpu_memory,
             arithmetic: config.arithmetic,
             is_cached: !config.without_cache,
-            is_explicit,
+            is_explicit: config.backend.is_explicit(),
         };
-        let gpu = Gpu { backend: GpuBackend::open(adapter, gpu_config), is_explicit };
-        Ok(Self { cpu, key_book: KeyBook::default(), claim_source: HintSource::new(), gpu: Some(gpu), backend })
+        if !config.backend.is_divided() {
+            tracing::info!(%backend, "backend chosen");
+            let gpu = Gpu::Alone(GpuBackend::open(adapter, gpu_config));
+            return Ok(Self::with(Arc::new(cpu), Some(gpu), backend));
+        }
+        let cpu = Arc::new(cpu);
+        // One worker each for every GPU; the same GPU behind another interface would be the same GPU.
+        let is_another = |other: &&Adapter| {
+            config.backend == BackendChoice::Auto && other.is_for_auto() && other.backend() == adapter.backend()
+        };
+        let others = (0..).zip(&adapters).filter(|(index, _)| Some(*index) != chosen.adapter).map(|(_, other)| other);
+        let mut devices: Vec<Arc<dyn Device>> = Vec::new();
+        for adapter in std::iter::once(adapter).chain(others.filter(is_another)) {
+            let gpu = GpuBackend::open(adapter, gpu_config);
+            let (name, identity) = (adapter.name(), adapter.identity());
+            devices.push(Arc::new(RoutedGpu::new(gpu, Arc::clone(&cpu), name, identity, gpu_config.is_explicit)));
+        }
+        let count = devices.len();
+        let backend = if count == 1 {
+            format!("cpu beside {backend}")
+        } else {
+            format!("cpu beside {count} GPUs, the first {backend}")
+        };
+        tracing::info!(%backend, "backend chosen");
+        let store = if config.without_cache { None } else { Cache::find().map(Store::new) };
+        let router = Router::start(Arc::clone(&cpu), devices, store)
+            .map_err(|error| Error::Backend { asked: config.backend.to_string(), problem: error.to_string() })?;
+        config.deadline.into_iter().for_each(|deadline| router.set_deadline(deadline));
+        Ok(Self::with(cpu, Some(Gpu::Beside(router)), backend))
     }
 
     /// Built without GPUs.
@@ -123,13 +155,18 @@ impl Verifier {
     fn on_cpu(cpu: CpuBackend, reason: &str) -> Self {
         tracing::debug!(reason, "the CPU checks");
         Self {
-            cpu,
+            cpu: Arc::new(cpu),
             key_book: KeyBook::default(),
             claim_source: HintSource::new(),
             #[cfg(feature = "gpu")]
             gpu: None,
             backend: format!("cpu: {reason}"),
         }
+    }
+
+    #[cfg(feature = "gpu")]
+    fn with(cpu: Arc<CpuBackend>, gpu: Option<Gpu>, backend: String) -> Self {
+        Self { cpu, key_book: KeyBook::default(), claim_source: HintSource::new(), gpu, backend }
     }
 
     /// What was chosen to check, and why.
@@ -148,26 +185,38 @@ impl Verifier {
     ///
     /// Returns as many verdicts as the batch has items, in the batch's order.
     pub fn recover(&self, batch: &RecoverBatch) -> Result<Vec<Verdict<Signer>>, Error> {
+        let check = || observe::checked("cpu", Work::Recover, batch.len(), || self.cpu.recover(batch));
         #[cfg(feature = "gpu")]
-        if let Some(gpu) = self.gpu_for(batch.len())
-            && let Some(verdicts) = gpu.recover(&self.cpu, batch)?
-        {
-            return counted("gpu", batch.len(), verdicts);
+        match &self.gpu {
+            Some(Gpu::Beside(router)) => return counted("routed", batch.len(), router.answer(batch)?),
+            Some(Gpu::Alone(gpu)) => {
+                let given = observe::checked("gpu", Work::Recover, batch.len(), || gpu.recover(&self.cpu, batch));
+                if let Some(verdicts) = given? {
+                    return counted("gpu", batch.len(), verdicts);
+                }
+            }
+            None => {}
         }
-        counted("cpu", batch.len(), self.cpu.recover(batch))
+        counted("cpu", batch.len(), check())
     }
 
     /// Verifies every item against its key.
     ///
     /// Returns as many verdicts as the batch has items, in the batch's order.
     pub fn verify(&self, batch: &VerifyBatch) -> Result<Vec<Verdict<()>>, Error> {
+        let check = || observe::checked("cpu", Work::Verify, batch.len(), || self.cpu.verify(batch));
         #[cfg(feature = "gpu")]
-        if let Some(gpu) = self.gpu_for(batch.len())
-            && let Some(verdicts) = gpu.verify(&self.cpu, batch)?
-        {
-            return counted("gpu", batch.len(), verdicts);
+        match &self.gpu {
+            Some(Gpu::Beside(router)) => return counted("routed", batch.len(), router.answer(batch)?),
+            Some(Gpu::Alone(gpu)) => {
+                let given = observe::checked("gpu", Work::Verify, batch.len(), || gpu.verify(&self.cpu, batch));
+                if let Some(verdicts) = given? {
+                    return counted("gpu", batch.len(), verdicts);
+                }
+            }
+            None => {}
         }
-        counted("cpu", batch.len(), self.cpu.verify(batch))
+        counted("cpu", batch.len(), check())
     }
 
     /// Recovers the signer of every item, sparing the recovery where a hint names a signer whose key is in the key book and
@@ -205,13 +254,21 @@ impl Verifier {
     ///
     /// Returns as many 32-byte digests as the batch has messages, in the batch's order.
     pub fn hash(&self, function: HashFunction, messages: &MessageBatch) -> Result<Vec<[u8; 32]>, Error> {
+        let check = || self.cpu.hash(function, messages);
         #[cfg(feature = "gpu")]
-        if let Some(gpu) = self.gpu_for_hashes()
-            && let Some(digests) = gpu.hash(&self.cpu, function, messages)?
-        {
-            return counted("gpu", messages.len(), digests);
+        match &self.gpu {
+            Some(Gpu::Beside(router)) => {
+                return counted("routed", messages.len(), router.answer(&Hashing { function, messages })?);
+            }
+            Some(Gpu::Alone(gpu)) => {
+                let hash = || gpu.hash(&self.cpu, function, messages);
+                if let Some(digests) = observe::checked("gpu", Work::Hash(function), messages.len(), hash)? {
+                    return counted("gpu", messages.len(), digests);
+                }
+            }
+            None => {}
         }
-        counted("cpu", messages.len(), self.cpu.hash(function, messages))
+        counted("cpu", messages.len(), observe::checked("cpu", Work::Hash(function), messages.len(), check))
     }
 
     /// What [`bitcoin::root`] says of these leaves, of any number.
@@ -267,17 +324,48 @@ impl Verifier {
         Ok(indices.iter().map(|index| tree.inclusion_proof(*index as u64).ok()).collect())
     }
 
-    /// The GPU, if it was asked for. A CPU hashes what lies in its memory sooner than it could be copied to a GPU that has its own.
+    /// The GPU, if it answers all. A CPU hashes trees that lie in its memory sooner than they could be copied to a GPU that has its own.
     #[cfg(feature = "gpu")]
     fn gpu_for_hashes(&self) -> Option<&GpuBackend> {
-        self.gpu.as_ref().filter(|gpu| gpu.is_explicit).map(|gpu| &gpu.backend)
+        match &self.gpu {
+            Some(Gpu::Alone(gpu)) => Some(gpu),
+            Some(Gpu::Beside(_)) | None => None,
+        }
     }
 
-    /// The GPU, if a batch of so many signatures should go there.
+    /// Recovers as [`Verifier::recover`] does, and tells who answered what and why. The CPU alone decides nothing.
     #[cfg(feature = "gpu")]
-    fn gpu_for(&self, items: usize) -> Option<&GpuBackend> {
-        let gpu = self.gpu.as_ref()?;
-        (gpu.is_explicit || items >= LEAST_FOR_GPU).then_some(&gpu.backend)
+    pub fn recover_and_tell(&self, batch: &RecoverBatch) -> Result<(Vec<Verdict<Signer>>, Option<Decision>), Error> {
+        match &self.gpu {
+            Some(Gpu::Beside(router)) => {
+                let (verdicts, decision) = router.answer_and_tell(batch)?;
+                Ok((counted("routed", batch.len(), verdicts)?, Some(decision)))
+            }
+            _ => Ok((self.recover(batch)?, None)),
+        }
+    }
+
+    /// Verifies as [`Verifier::verify`] does, and tells who answered what and why. The CPU alone decides nothing.
+    #[cfg(feature = "gpu")]
+    pub fn verify_and_tell(&self, batch: &VerifyBatch) -> Result<(Vec<Verdict<()>>, Option<Decision>), Error> {
+        match &self.gpu {
+            Some(Gpu::Beside(router)) => {
+                let (verdicts, decision) = router.answer_and_tell(batch)?;
+                Ok((counted("routed", batch.len(), verdicts)?, Some(decision)))
+            }
+            _ => Ok((self.verify(batch)?, None)),
+        }
+    }
+
+    /// Waits until it is known what work costs the adapters beside the CPU, at most so long; tells whether it is. Until then the CPU
+    /// answers everything.
+    #[cfg(feature = "gpu")]
+    #[must_use]
+    pub fn wait_until_measured(&self, patience: Duration) -> bool {
+        match &self.gpu {
+            Some(Gpu::Beside(router)) => router.wait_until_measured(patience),
+            _ => true,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod executor;
 mod generate;
 mod input;
 mod lone_block;
+mod metrics;
 mod pipe;
 mod run;
 mod verify;
@@ -56,7 +57,8 @@ struct Common {
     /// Threads to check on; by default one for each core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// What checks signatures: auto, cpu, gpu, or a GPU by its index or a part of its name, as `phalanx devices` lists them
+    /// What checks signatures: auto, cpu, gpu, or a GPU by its index or a part of its name, as `phalanx devices` lists them; with
+    /// `cpu+` in front of it, each batch is divided between the CPU and that GPU
     #[arg(long, value_name = "BACKEND", default_value = "auto")]
     backend: BackendChoice,
     /// The most memory of a GPU to use, as 512M or 1G; by default a quarter of what it gives one buffer, at most 1G. Less is slower

@@ -1,5 +1,6 @@
 //! `phalanx run`: the main job, from bytes to receipts.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -9,7 +10,7 @@ use clap::Args;
 use super::executor::{Chosen, ExecutorArgs};
 use super::input::{self, MAX_STATE_JSON, Source};
 use super::workload::WorkloadArgs;
-use super::{Common, Failure, STOP, Status, lone_block, print, progress_bar};
+use super::{Common, Failure, STOP, Status, lone_block, metrics, print, progress_bar};
 use crate::chain::ethereum::{BlockStream, SenderColumn, genesis_from_json};
 use crate::executor::{ExecutionStatistics, Ledger};
 use crate::pipeline::{End, Import, ImportError, ImportReport};
@@ -43,6 +44,9 @@ pub(super) struct RunArgs {
     /// Hashes for BLOCKHASH by block number, as JSON; may be gzipped
     #[arg(long, value_name = "FILE", requires = "block")]
     block_hashes: Option<PathBuf>,
+    /// Serve what is counted to Prometheus, at this port of this machine or at this address and port, while it runs
+    #[arg(long, value_name = "ADDR", value_parser = metrics::address)]
+    metrics: Option<SocketAddr>,
     /// Whether a generated workload's senders go along as hints
     #[arg(long, value_enum, default_value_t = SendersArg::Hinted, conflicts_with = "given")]
     senders: SendersArg,
@@ -72,6 +76,7 @@ impl Default for RunArgs {
             prestate: None,
             code: None,
             block_hashes: None,
+            metrics: None,
             execution: ExecutorArgs::default(),
             senders: SendersArg::Hinted,
             workload: WorkloadArgs::default(),
@@ -93,6 +98,7 @@ impl RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<Status, Failure> {
+    args.metrics.map_or(Ok(()), metrics::serve)?;
     let verifier = args.common.verifier()?;
     let chosen = args.execution.executor(verifier.cpu_backend().threads())?;
     let (mut report, status) = match (&args.chain, &args.block) {

@@ -26,7 +26,7 @@ const FOLDER_VARIABLE: &str = "PHALANX_CACHE_DIR";
 
 /// The folder of the cache.
 #[derive(Clone, Debug)]
-pub(super) struct Cache {
+pub(crate) struct Cache {
     folder: PathBuf,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct StoredPipelines {
 
 impl Cache {
     /// `PHALANX_CACHE_DIR`, or `phalanx` in the platform's folder for caches; `None` where there is neither, or the variable is empty.
-    pub(super) fn find() -> Option<Self> {
+    pub(crate) fn find() -> Option<Self> {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(folder) = std::env::var_os(FOLDER_VARIABLE) {
             return (!folder.is_empty()).then(|| Self { folder: folder.into() });
@@ -58,12 +58,12 @@ impl Cache {
     }
 
     #[cfg(test)]
-    fn at(folder: PathBuf) -> Self {
+    pub(crate) fn at(folder: PathBuf) -> Self {
         Self { folder }
     }
 
     /// What was written under this key; `None` where there is nothing, or nothing that can be trusted to be it.
-    pub(super) fn read(&self, kind: &str, key: &str) -> Option<Vec<u8>> {
+    pub(crate) fn read(&self, kind: &str, key: &str) -> Option<Vec<u8>> {
         let path = self.path(kind, key);
         match read_file(&path, key) {
             Ok(content) => content,
@@ -75,7 +75,7 @@ impl Cache {
     }
 
     /// Writes under this key: whole, or not at all.
-    pub(super) fn write(&self, kind: &str, key: &str, content: &[u8]) {
+    pub(crate) fn write(&self, kind: &str, key: &str, content: &[u8]) {
         let path = self.path(kind, key);
         if let Err(problem) = write_file(&path, key, content) {
             tracing::warn!(file = %path.display(), %problem, "could not write a file of the cache");

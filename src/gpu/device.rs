@@ -137,7 +137,7 @@ impl Adapter {
     }
 
     /// All that tells its driver's code from another's.
-    pub(super) fn identity(&self) -> String {
+    pub(crate) fn identity(&self) -> String {
         let Self { name, driver, backend, vendor, device, .. } = self;
         format!("{name}\n{driver}\n{backend}\n{vendor:#x}:{device:#x}")
     }

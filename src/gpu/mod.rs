@@ -10,7 +10,7 @@
 mod backend;
 #[cfg(test)]
 mod backend_tests;
-mod cache;
+pub(crate) mod cache;
 mod device;
 mod dispatch;
 mod driver;
@@ -21,6 +21,8 @@ mod hash;
 mod merkle;
 mod merkle_tree;
 mod program;
+#[cfg(test)]
+mod route_tests;
 mod selftest;
 pub mod shader;
 mod station;
@@ -35,3 +37,4 @@ pub use field::{Chain, ChainTime, Field, FieldKernel, Operation};
 pub use hash::Hasher;
 pub use selftest::SelfTest;
 pub use tune::Tuning;
+pub(crate) use worker::Given;

@@ -1,7 +1,7 @@
 //! The hash functions that batches are hashed with.
 
 /// A hash function with 32-byte digests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum HashFunction {
     /// SHA-256 (FIPS 180-4).

@@ -10,6 +10,7 @@ mod isa;
 mod peers;
 mod process;
 mod record;
+mod route;
 mod test;
 mod vectors;
 
@@ -25,6 +26,7 @@ chores:
   gpu-ecdsa    how long the kernels of ECDSA take on each GPU adapter, beside libsecp256k1 on all cores
   peers [ROW]  ours beside other libraries on the same inputs; of every row, to benches/record/<machine>/peers-<date>.csv
   record       run every bench and write what it measured to benches/record/<machine>/<date>.csv
+  route [NAME] the CPU, a GPU and both as the router divides batches, to benches/record/<machine>/route-<date>.csv
   vectors      write the vectors under fixtures/ anew, from their generator";
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         #[cfg(not(feature = "peers"))]
         Some("peers") => with_peers(&arguments.collect::<Vec<_>>()),
         Some("record") => record::record(),
+        Some("route") => route::route(&arguments.collect::<Vec<_>>()),
         Some("vectors") => vectors::vectors(),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");

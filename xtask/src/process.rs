@@ -1,6 +1,6 @@
 //! Running other programs.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The cargo that runs this.
 pub(crate) fn cargo() -> Command {
@@ -17,4 +17,14 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
 pub(crate) fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+}
+
+/// What a command prints, while what it complains of goes where ours goes.
+pub(crate) fn printed(command: &mut Command) -> Result<String, String> {
+    let program = command.get_program().display().to_string();
+    let output = command.stderr(Stdio::inherit()).output().map_err(|error| format!("{program}: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("{program} ended with {}", output.status));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -1,0 +1,106 @@
+//! A GPU behind wgpu as a device of the router.
+
+use std::sync::Arc;
+
+use super::decision::Work;
+use super::device::{Device, Failed};
+use crate::batch::{Batch, Columns, MessageBatch};
+use crate::cpu::CpuBackend;
+use crate::error::Error;
+use crate::gpu::{Given, GpuBackend};
+use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
+use crate::scheme::hash::HashFunction;
+use crate::verdict::Verdict;
+
+/// Items that a GPU answers at the price of one: a workgroup.
+const GRANULE: usize = crate::gpu::shader::WORKGROUP_SIZE as usize;
+
+/// A GPU, and the CPU that prepares its work and checks what it refuses.
+#[derive(Debug)]
+pub(crate) struct RoutedGpu {
+    gpu: GpuBackend,
+    cpu: Arc<CpuBackend>,
+    name: String,
+    identity: String,
+    /// Whether it was asked for, so that it must serve.
+    is_explicit: bool,
+}
+
+impl RoutedGpu {
+    pub(crate) fn new(gpu: GpuBackend, cpu: Arc<CpuBackend>, name: &str, identity: String, is_explicit: bool) -> Self {
+        Self { gpu, cpu, name: name.to_owned(), identity, is_explicit }
+    }
+}
+
+impl Device for RoutedGpu {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn granule(&self) -> usize {
+        GRANULE
+    }
+
+    fn identity(&self) -> String {
+        self.identity.clone()
+    }
+
+    fn serves(&self, work: Work) -> bool {
+        match work {
+            Work::Recover => self.gpu.serves_recover(),
+            Work::Verify => self.gpu.serves_verify(),
+            Work::Hash(_) => false,
+        }
+    }
+
+    fn await_service(&self, work: Work) -> Result<(), Error> {
+        match work {
+            Work::Recover if self.is_explicit => self.gpu.expect_recover(),
+            Work::Verify if self.is_explicit => self.gpu.expect_verify(),
+            _ => Ok(()),
+        }
+    }
+
+    fn recover(&self, batch: &RecoverBatch) -> Result<Vec<Verdict<Signer>>, Failed> {
+        let answers = answers(self.gpu.give_recover(&self.cpu, &parsed(batch)))?;
+        merged(batch, answers, |item| self.cpu.recover(&[item].into_iter().collect()).pop())
+    }
+
+    fn verify(&self, batch: &VerifyBatch) -> Result<Vec<Verdict<()>>, Failed> {
+        let answers = answers(self.gpu.give_verify(&self.cpu, &parsed(batch)))?;
+        merged(batch, answers, |item| self.cpu.verify(&[item].into_iter().collect()).pop())
+    }
+
+    fn hash(&self, function: HashFunction, _: &MessageBatch) -> Result<Vec<[u8; 32]>, Failed> {
+        Err(Failed(format!("it does not hash with {}", function.name())))
+    }
+}
+
+/// The items that were not rejected while parsing.
+fn parsed<C: Columns>(batch: &Batch<C>) -> Vec<C::Item> {
+    (0..batch.len()).filter_map(|index| batch.get(index)?.ok()).collect()
+}
+
+/// The answers of a device without a fault.
+fn answers<T>(given: Option<Given<T>>) -> Result<Vec<Option<T>>, Failed> {
+    let Given { answers, fault } = given.ok_or_else(|| Failed("it does not serve now".to_owned()))?;
+    match fault {
+        Some(fault) => Err(Failed(fault.to_string())),
+        None => Ok(answers),
+    }
+}
+
+/// Verdicts in the batch's order: rejected items have theirs, and what fits into no dispatch is answered by the CPU.
+fn merged<C: Columns, T>(
+    batch: &Batch<C>,
+    answers: Vec<Option<Verdict<T>>>,
+    on_cpu: impl Fn(C::Item) -> Option<Verdict<T>>,
+) -> Result<Vec<Verdict<T>>, Failed> {
+    let mut answers = answers.into_iter();
+    let verdict = |index: usize| match batch.get(index)? {
+        Err(reason) => Some(Verdict::Invalid(reason)),
+        Ok(item) => answers.next()?.or_else(|| on_cpu(item)),
+    };
+    // One that is missing is noticed where they are counted.
+    Ok((0..batch.len()).map_while(verdict).collect())
+}

@@ -1,0 +1,65 @@
+//! `cargo xtask route [ADAPTER]`: what the router makes of the CPU and a GPU, for every size of batch, as a record.
+
+use crate::process::{cargo, output, printed};
+use crate::record;
+
+/// How much longer than the better backend alone a batch may take.
+const MOST: f64 = 1.1;
+
+/// The columns of the size, of the ratio, and how many there are.
+const ITEMS: usize = 1;
+const RATIO: usize = 7;
+const COLUMNS: usize = 11;
+
+pub(crate) fn route(arguments: &[String]) -> Result<(), String> {
+    let bench = ["bench", "--quiet", "--package", "phalanx", "--bench", "route", "--"];
+    let lines = printed(cargo().args(bench).args(arguments))?;
+    println!("{lines}");
+    let slow = check(&lines)?;
+    let commit = output("git", &["rev-parse", "--short", "HEAD"]).unwrap_or_default();
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let text = format!(
+        "# machine: {}, {} cores; commit: {commit}; load {}; command: cargo xtask route\n\
+         # medians of interleaved rounds; both: half on each at once; ratio: routed to the better of cpu and gpu, of the same round\n{lines}",
+        record::machine(),
+        std::thread::available_parallelism().map_or(1, usize::from),
+        load.split(' ').next().unwrap_or_default(),
+    );
+    record::write("route-", &text)?;
+    if slow.is_empty() {
+        return Ok(());
+    }
+    Err(format!("routed takes more than {MOST} times the better backend: {}", slow.join("; ")))
+}
+
+/// The rows that take too long.
+fn check(lines: &str) -> Result<Vec<&str>, String> {
+    let rows: Vec<&str> = lines.lines().filter(|line| !line.starts_with('#')).skip(1).collect();
+    if rows.is_empty() {
+        return Err("nothing was measured".to_owned());
+    }
+    let mut slow = Vec::new();
+    for row in rows {
+        let fields: Vec<&str> = row.splitn(COLUMNS, ',').collect();
+        let number = |column: usize| fields.get(column).and_then(|field| field.parse::<f64>().ok());
+        let (Some(_), Some(ratio)) = (number(ITEMS), number(RATIO)) else { return Err(format!("no row: {row}")) };
+        if ratio > MOST {
+            slow.push(row);
+        }
+    }
+    Ok(slow)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+
+    #[test]
+    fn rows_that_take_too_long_are_found() {
+        let head = "# adapter\nwork,items,rounds,cpu_us,gpu_us,both_us,routed_us,ratio,cpu_items,gpu_items,why\n";
+        let row = |ratio: &str| format!("{head}recover,16,31,100,200,150,105,{ratio},16,0,\"kept, a change\"\n");
+        assert_eq!(check(&row("1.100")), Ok(vec![]));
+        assert_eq!(check(&row("1.101")).map(|slow| slow.len()), Ok(1));
+        assert!(check(&row("x")).is_err() && check(head).is_err() && check("").is_err());
+    }
+}
