@@ -127,7 +127,6 @@ fn per_second(time: Duration) -> f64 {
 fn recovered_by_libsecp256k1(items: &[(RecoverItem, VerifyItem)]) -> usize {
     let recover = |(item, _): &&(RecoverItem, VerifyItem)| {
         let compact = [item.signature.r, item.signature.s].concat();
-        let compact = compact.try_into().expect("64 bytes");
         let id = RecoveryId::from_u8_masked(item.recovery_id);
         let signature = RecoverableSignature::from_compact(&compact, id).expect("in range");
         let key = signature.recover(Message::from_digest(item.digest)).expect("valid");
@@ -139,7 +138,7 @@ fn recovered_by_libsecp256k1(items: &[(RecoverItem, VerifyItem)]) -> usize {
 fn verified_by_libsecp256k1(items: &[(RecoverItem, VerifyItem)]) -> usize {
     let verify = |(_, item): &&(RecoverItem, VerifyItem)| {
         let compact = [item.signature.r, item.signature.s].concat();
-        let signature = Signature::from_compact(&compact.try_into().expect("64 bytes")).expect("in range");
+        let signature = Signature::from_compact(&compact).expect("in range");
         let KeyBytes::Compressed(key) = item.key else { return false };
         let key = PublicKey::from_slice(&key).expect("on the curve");
         signature.verify(Message::from_digest(item.digest), &key).is_ok()

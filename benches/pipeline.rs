@@ -17,7 +17,7 @@ fn import(criterion: &mut Criterion) {
     let bytes: Vec<_> = chain.blocks.iter().map(common::encoded).collect();
     let verifier = Verifier::cpu();
     let stop = AtomicBool::new(false);
-    let import = Import { verifier: &verifier, executor: &SequentialExecutor, queue: 2, stop: &stop };
+    let import = Import { verifier: &verifier, executor: &SequentialExecutor, senders: None, queue: 2, stop: &stop };
     let mut group = criterion.benchmark_group("pipeline");
     group.sample_size(10);
     group.throughput(Throughput::Elements(BLOCKS * common::TRANSACTIONS as u64));

@@ -44,6 +44,7 @@ mod error;
 pub mod executor;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+mod key_book;
 pub mod merkle;
 #[cfg(feature = "executor")]
 pub mod pipeline;
@@ -58,6 +59,7 @@ pub mod workload;
 
 pub use choice::BackendChoice;
 pub use error::Error;
+pub use key_book::KeyBook;
 pub use rules::Rules;
 pub use verdict::{Reason, Verdict};
 pub use verifier::{Verifier, VerifierConfig};

@@ -18,7 +18,7 @@ pub enum Reason {
     RecoveryId = 4,
     /// r is zero.
     RIsZero = 5,
-    /// r is at least the group order n.
+    /// r is at least the group order n; for BIP-340, where it is a coordinate, at least the field prime p.
     ROutOfRange = 6,
     /// s is zero.
     SIsZero = 7,

@@ -4,12 +4,16 @@ use crate::batch::MessageBatch;
 use crate::choice::BackendChoice;
 #[cfg(feature = "gpu")]
 use crate::choice::{Candidate, choose};
-use crate::cpu::CpuBackend;
+use crate::cpu::hints::recover_hinted;
+use crate::cpu::{CpuBackend, HintReport, HintSource, Hints};
 use crate::error::Error;
 #[cfg(feature = "gpu")]
 use crate::gpu::{Adapter, GpuBackend, GpuConfig, adapters, shader::Arithmetic};
+use crate::key_book::KeyBook;
+use crate::merkle::{bitcoin, rfc6962};
 use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
 use crate::scheme::hash::HashFunction;
+use crate::scheme::schnorr::SchnorrBatch;
 use crate::verdict::Verdict;
 
 /// The smallest batch that goes to a GPU which nobody asked for: a CPU is done with fewer before a GPU has begun.
@@ -37,6 +41,9 @@ pub struct VerifierConfig {
 #[derive(Debug)]
 pub struct Verifier {
     cpu: CpuBackend,
+    key_book: KeyBook,
+    #[cfg_attr(not(feature = "ethereum"), allow(dead_code, reason = "only Ethereum's blocks claim senders"))]
+    claim_source: HintSource,
     #[cfg(feature = "gpu")]
     gpu: Option<Gpu>,
     backend: String,
@@ -100,7 +107,7 @@ impl Verifier {
             is_explicit,
         };
         let gpu = Gpu { backend: GpuBackend::open(adapter, gpu_config), is_explicit };
-        Ok(Self { cpu, gpu: Some(gpu), backend })
+        Ok(Self { cpu, key_book: KeyBook::default(), claim_source: HintSource::new(), gpu: Some(gpu), backend })
     }
 
     /// Built without GPUs.
@@ -117,6 +124,8 @@ impl Verifier {
         tracing::debug!(reason, "the CPU checks");
         Self {
             cpu,
+            key_book: KeyBook::default(),
+            claim_source: HintSource::new(),
             #[cfg(feature = "gpu")]
             gpu: None,
             backend: format!("cpu: {reason}"),
@@ -161,11 +170,107 @@ impl Verifier {
         counted("cpu", batch.len(), self.cpu.verify(batch))
     }
 
+    /// Recovers the signer of every item, sparing the recovery where a hint names a signer whose key is in the key book and
+    /// the randomised batch check proves it. Verdicts are those of [`Verifier::recover`], whatever the hints; the keys that
+    /// are recovered go into the book.
+    pub fn recover_hinted(
+        &self,
+        batch: &RecoverBatch,
+        hints: Hints<'_>,
+    ) -> Result<(Vec<Verdict<Signer>>, HintReport), Error> {
+        let (verdicts, report) = recover_hinted(&self.cpu, batch, hints, &self.key_book, |rest| self.recover(rest))?;
+        Ok((counted("cpu", batch.len(), verdicts)?, report))
+    }
+
+    /// Verifies every BIP-340 signature.
+    ///
+    /// Returns as many verdicts as the batch has items, in the batch's order.
+    pub fn verify_schnorr(&self, batch: &SchnorrBatch) -> Result<Vec<Verdict<()>>, Error> {
+        counted("cpu", batch.len(), self.cpu.verify_schnorr(batch))
+    }
+
+    /// The keys that were recovered, by address.
+    #[must_use]
+    pub fn key_book(&self) -> &KeyBook {
+        &self.key_book
+    }
+
+    /// How senders that blocks claim of themselves have fared as hints.
+    #[cfg(feature = "ethereum")]
+    pub(crate) fn claim_source(&self) -> &HintSource {
+        &self.claim_source
+    }
+
     /// Hashes every message.
     ///
     /// Returns as many 32-byte digests as the batch has messages, in the batch's order.
     pub fn hash(&self, function: HashFunction, messages: &MessageBatch) -> Result<Vec<[u8; 32]>, Error> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu_for_hashes()
+            && let Some(digests) = gpu.hash(&self.cpu, function, messages)?
+        {
+            return counted("gpu", messages.len(), digests);
+        }
         counted("cpu", messages.len(), self.cpu.hash(function, messages))
+    }
+
+    /// What [`bitcoin::root`] says of these leaves, of any number.
+    pub fn bitcoin_root(&self, leaves: &[[u8; 32]]) -> Result<bitcoin::Root, Error> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu_for_hashes()
+            && let Some(root) = gpu.bitcoin_root(&self.cpu, leaves)?
+        {
+            return Ok(root);
+        }
+        Ok(self.cpu.install(|| bitcoin::root(leaves)))
+    }
+
+    /// What [`bitcoin::Branch::new`] says of each index of these leaves; none past their end.
+    pub fn bitcoin_branches(
+        &self,
+        leaves: &[[u8; 32]],
+        indices: &[usize],
+    ) -> Result<Vec<Option<bitcoin::Branch>>, Error> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu_for_hashes()
+            && let Some(branches) = gpu.bitcoin_branches(&self.cpu, leaves, indices)?
+        {
+            return Ok(branches);
+        }
+        Ok(self.cpu.install(|| indices.iter().map(|index| bitcoin::Branch::new(leaves, *index)).collect()))
+    }
+
+    /// The root of RFC 6962's tree over these hashes of leaves.
+    pub fn rfc6962_root(&self, leaf_hashes: &[[u8; 32]]) -> Result<[u8; 32], Error> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu_for_hashes()
+            && let Some(root) = gpu.rfc6962_root(&self.cpu, leaf_hashes)?
+        {
+            return Ok(root);
+        }
+        Ok(self.cpu.install(|| rfc6962::Tree::of_leaf_hashes(leaf_hashes.to_vec()).root()))
+    }
+
+    /// The inclusion proof of each index in RFC 6962's tree over these hashes of leaves; none past their end.
+    pub fn rfc6962_inclusion_proofs(
+        &self,
+        leaf_hashes: &[[u8; 32]],
+        indices: &[usize],
+    ) -> Result<Vec<Option<Vec<[u8; 32]>>>, Error> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu_for_hashes()
+            && let Some(proofs) = gpu.rfc6962_inclusion_proofs(&self.cpu, leaf_hashes, indices)?
+        {
+            return Ok(proofs);
+        }
+        let tree = self.cpu.install(|| rfc6962::Tree::of_leaf_hashes(leaf_hashes.to_vec()));
+        Ok(indices.iter().map(|index| tree.inclusion_proof(*index as u64).ok()).collect())
+    }
+
+    /// The GPU, if it was asked for. A CPU hashes what lies in its memory sooner than it could be copied to a GPU that has its own.
+    #[cfg(feature = "gpu")]
+    fn gpu_for_hashes(&self) -> Option<&GpuBackend> {
+        self.gpu.as_ref().filter(|gpu| gpu.is_explicit).map(|gpu| &gpu.backend)
     }
 
     /// The GPU, if a batch of so many signatures should go there.

@@ -11,7 +11,7 @@ use page::{Browser, Picture, without_policy};
 use serde_json::Value;
 
 /// Everything, in little time.
-const QUICK: [&str; 4] = ["bench", "--quick", "--max-batch", "256"];
+const QUICK: [&str; 6] = ["bench", "--quick", "--max-batch", "256", "--backend", "cpu"];
 
 const SCHEMES: [&str; 4] = ["ecdsa recover", "ecdsa verify", "keccak256, 200 bytes", "sha256d, 64 bytes"];
 

@@ -341,6 +341,26 @@ fn devices_lists_the_processor() {
     assert!(ran.stdout.contains(devices[0]["name"].as_str().unwrap()), "{}", ran.stdout);
 }
 
+#[cfg(feature = "gpu")]
+#[test]
+fn devices_tries_every_gpu_and_a_named_one_checks_a_workload() {
+    let report = valid_report(&run(["devices", "--json"]));
+    let gpus = &report["devices"].as_array().unwrap()[1..];
+    for gpu in gpus {
+        let test = &gpu["self_test"];
+        let programs = test["programs"].as_array().unwrap();
+        assert!(gpu["serves"] == json!(true) && test["variant"].is_string() && programs.len() > 1, "{gpu:#}");
+        assert!(programs.iter().all(|program| program["admitted"] == json!(true)), "{gpu:#}");
+    }
+    if let Some(gpu) = gpus.first() {
+        let name = gpu["name"].as_str().unwrap();
+        let arguments = ["run", "--json", "--blocks", "2", "--transactions", "100", "--backend", name];
+        let report = valid_report(&run(arguments));
+        assert!(report["backend"].as_str().unwrap().starts_with(name), "{report:#}");
+        assert_eq!(report["transactions"], json!(200));
+    }
+}
+
 #[test]
 fn what_is_asked_for_wrongly_is_refused() {
     let wrong: [(&[&str], &str); 20] = [

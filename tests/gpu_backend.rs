@@ -12,6 +12,7 @@ use common::oracle;
 use common::stream::Stream;
 use phalanx::gpu::shader::WORKGROUP_SIZE;
 use phalanx::gpu::{Adapter, adapters};
+use phalanx::merkle::{bitcoin, rfc6962};
 use phalanx::scheme::ecdsa::{KeyBytes, RecoverBatch, RecoverItem, Signer, VerifyBatch, VerifyItem};
 use phalanx::{BackendChoice, Reason, Rules, Verdict, Verifier, VerifierConfig};
 
@@ -85,7 +86,7 @@ fn threads_share_a_verifier() {
 
 #[test]
 fn a_flood_of_bad_signatures_is_refused_one_by_one() {
-    let mut stream = Stream::new("flood");
+    let mut stream = Stream::new("digests of the flood");
     let (items, _): (Vec<_>, Vec<_>) = items("flood").into_iter().map(|item| (item.2, item.3)).unzip();
     let flood: VerifyBatch =
         items.iter().cycle().take(20_000).map(|item| VerifyItem { digest: stream.block(), ..*item }).collect();
@@ -128,5 +129,23 @@ fn a_gpu_that_is_not_there_is_an_error_and_auto_never_takes_software() {
     if !adapters().iter().any(Adapter::is_for_auto) {
         assert!(new(BackendChoice::Auto).expect("auto").backend().starts_with("cpu: "));
         assert!(new(BackendChoice::Gpu).is_err());
+    }
+}
+
+#[test]
+fn trees_have_the_roots_and_the_proofs_that_the_cpu_gives_them() {
+    let leaves: Vec<_> = (0..20_000_u32).map(|index| phalanx::cpu::sha256(&index.to_le_bytes())).collect();
+    for (name, verifier) in common::backends() {
+        for count in [0, 1, 2, 1_023, 1_024, 1_025, 16_384, 16_385, 20_000] {
+            let leaves = &leaves[..count];
+            let indices = [0, 1, count / 3, count.saturating_sub(1), count];
+            assert_eq!(verifier.bitcoin_root(leaves).unwrap(), bitcoin::root(leaves), "{name}, {count}");
+            let branches = indices.map(|index| bitcoin::Branch::new(leaves, index));
+            assert_eq!(verifier.bitcoin_branches(leaves, &indices).unwrap(), branches, "{name}, {count}");
+            let tree = rfc6962::Tree::of_leaf_hashes(leaves.to_vec());
+            assert_eq!(verifier.rfc6962_root(leaves).unwrap(), tree.root(), "{name}, {count}");
+            let proofs = indices.map(|index| tree.inclusion_proof(index as u64).ok());
+            assert_eq!(verifier.rfc6962_inclusion_proofs(leaves, &indices).unwrap(), proofs, "{name}, {count}");
+        }
     }
 }

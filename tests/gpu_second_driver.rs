@@ -1,4 +1,4 @@
-//! The kernels on a second driver: SwiftShader, which shares no compiler with Mesa and has no 64-bit integers.
+//! The kernels on a second driver: `SwiftShader`, which shares no compiler with Mesa and has no 64-bit integers.
 //!
 //! Vulkan's loader reads its environment once, so the tests run in a process of their own, in which that driver is the only one. It comes
 //! with Chromium; where it is absent the test says that it is skipped.
@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use common::gpu::skipped;
+use common::skipped;
 use common::stream::Stream;
 use phalanx::batch::MessageBatch;
 use phalanx::gpu::shader::Arithmetic;
@@ -38,11 +38,15 @@ fn a_second_driver_answers_as_the_cpu_does() {
         return skipped("there is no SwiftShader here; `cargo xtask test` installs it with Chromium");
     };
     let this = std::env::current_exe().expect("this program's path");
+    // What is kept on disk is of this run alone.
+    let cache = std::env::temp_dir().join(format!("phalanx-second-driver-{}", std::process::id()));
     let status = Command::new(this)
         .args(["--exact", "a_second_driver_answers_as_the_cpu_does", "--nocapture"])
         .envs([(IS_SECOND, "1"), ("VK_ICD_FILENAMES", driver), ("VK_DRIVER_FILES", driver)])
+        .env("XDG_CACHE_HOME", &cache)
         .status()
         .expect("this program runs again");
+    let _ = std::fs::remove_dir_all(&cache);
     assert!(status.success(), "on {driver}: {status}");
 }
 
@@ -55,10 +59,22 @@ fn on_the_second_driver() {
     assert!(adapter.refusal(Arithmetic::U32).is_none(), "{:?}", adapter.refusals());
     let started = Instant::now();
     products(adapter);
+    programs(adapter);
     let hasher = Hasher::on(adapter, Arithmetic::U32).unwrap_or_else(|fault| panic!("{fault}"));
     hashes(&hasher);
     trees(&hasher);
     eprintln!("{} ({}): {:.1?}", adapter.name(), adapter.driver(), started.elapsed());
+}
+
+/// Every program that serves, by its known answers: what an adapter has to show before it is asked anything.
+fn programs(adapter: &Adapter) {
+    let shown = adapter.self_test();
+    assert!(shown.tuning.is_ok(), "{:?}", shown.tuning);
+    assert!(!shown.programs.is_empty());
+    for (program, outcome) in shown.programs {
+        assert_eq!(outcome, Ok(()), "{program}");
+        eprintln!("{program}: every known answer");
+    }
 }
 
 /// A field product in every lane of more than a workgroup, by the square and the inverse of what it is of.

@@ -1,6 +1,6 @@
 //! The portable kernels under Tint, the WGSL compiler of Chromium: what naga accepts alone is no WGSL.
 //!
-//! A headless Chromium compiles every kernel through WebGPU over SwiftShader, from a page that this test serves, and posts what
+//! A headless Chromium compiles every kernel through WebGPU over `SwiftShader`, from a page that this test serves, and posts what
 //! Tint says of each. Where there is no Chromium the test says that it is skipped.
 
 #![cfg(feature = "gpu")]
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::gpu::skipped;
+use common::skipped;
 use phalanx::gpu::shader::{Arithmetic, KERNELS};
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ run()
     .then((problem) => fetch("/end", { method: "POST", body: JSON.stringify({ problem }) }));
 </script>"#;
 
-/// What to add for WebGPU over SwiftShader, without a display, a sandbox or a word to anybody.
+/// What to add for WebGPU over `SwiftShader`, without a display, a sandbox or a word to anybody.
 const FLAGS: [&str; 11] = [
     "--headless",
     "--no-sandbox",

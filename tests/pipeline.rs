@@ -221,7 +221,7 @@ fn import(
 ) -> (ImportReport, Vec<u64>) {
     let verifier = Verifier::with_threads(2).unwrap();
     let stop = AtomicBool::new(stop_after == Some(0));
-    let import = Import { verifier: &verifier, executor: &SequentialExecutor, queue, stop: &stop };
+    let import = Import { verifier: &verifier, executor: &SequentialExecutor, senders: None, queue, stop: &stop };
     let mut seen = Vec::new();
     let report = import.run(source, ledger, &mut |block| {
         assert_eq!(block.transactions as u64, TRANSACTIONS);

@@ -1,6 +1,6 @@
 // What `ecdsa_base` does, without exceptional cases, for the lanes whose sum came out with Z = 0; afterwards that means infinity.
 // A loop, which groups of lanes without such a one skip. 4 M + 2 S and BASE_WINDOWS 11 M where there is one, so that an attacker who
-// makes every lane exceptional costs an eighth more.
+// makes every lane exceptional costs a seventh more.
 
 //#include "ecdsa/base"
 //#include "group/complete"

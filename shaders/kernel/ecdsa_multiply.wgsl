@@ -40,11 +40,8 @@ fn ecdsa_multiply(@builtin(global_invocation_id) id: vec3<u32>) {
             sum = ge_double(sum);
         }
         let code = digit(lane, top - i);
-        // A loop, so that the sum is left as it is where there is nothing to add, and need not be kept beside its successor.
-        let points = select(1u, 0u, code == DIGIT_ZERO);
-        for (var j = 0u; j < points; j++) {
-            sum = ge_add_affine(sum, digit_point(lane, code));
-        }
+        let next = ge_add_affine(sum, digit_point(lane, code));
+        sum = ge_select(next, sum, code == DIGIT_ZERO);
     }
     // Back to secp256k1.
     store_fe(SLOT_SUM + 4u, lane, fe_mul(sum.z, load_fe(SLOT_SUM + 4u, lane)));

@@ -10,16 +10,20 @@
               a function with target features is compiled without them"
 )]
 
+mod affine_sums;
+pub(crate) mod batch_equation;
 mod digits;
 pub(crate) mod ecdsa;
 pub mod field;
 mod glv;
 pub(crate) mod group;
 pub(crate) mod limbs;
+pub(crate) mod multiscalar;
 mod platform;
 mod scalar;
 mod table;
 
 pub use glv::Half;
+pub(crate) use platform::OnLanes;
 pub use platform::Platform;
 pub use scalar::{ORDER, Scalar};

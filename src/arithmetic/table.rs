@@ -58,8 +58,10 @@ pub(crate) type OddMultiples = [AffinePoint; MULTIPLES];
 
 /// Makes the odd multiples of every point of a block.
 pub(crate) struct MakeOddMultiples<'a, F> {
-    /// The points, in vectors.
-    pub(crate) points: &'a [Affine<F>],
+    /// The points, in vectors; left as powers of two times them.
+    pub(crate) points: &'a mut Vec<Affine<F>>,
+    /// Room for the multiples.
+    pub(crate) multiples: &'a mut Vec<[Affine<F>; MULTIPLES]>,
     /// The tables, one for each lane of each vector.
     pub(crate) tables: &'a mut [OddMultiples],
     pub(crate) inverter: &'a mut Inverter<F>,
@@ -92,13 +94,15 @@ impl<F: FieldLanes> Kernel for MakeOddMultiples<'_, F> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { points, tables, inverter, exceptional } = self;
-        let mut multiples: Vec<[Affine<F>; MULTIPLES]> = points.iter().map(|point| [*point; MULTIPLES]).collect();
-        // 2^k P.
-        let mut powers = points.to_vec();
+        // The points become 2^k P.
+        let Self { points: powers, multiples, tables, inverter, exceptional } = self;
+        multiples.clear();
+        for point in powers.iter() {
+            multiples.push([*point; MULTIPLES]);
+        }
         for Level { power, steps, doubles } in LEVELS {
             inverter.clear();
-            for (multiples, point) in multiples.iter().zip(&powers) {
+            for (multiples, point) in multiples.iter().zip(powers.iter()) {
                 for (distance, _) in steps {
                     inverter.push(point.sum_denominator(&multiples[distance / 2]));
                 }
@@ -109,7 +113,7 @@ impl<F: FieldLanes> Kernel for MakeOddMultiples<'_, F> {
             let per_group = steps.len() + usize::from(doubles);
             inverter.invert(|index, lanes| exceptional[index / per_group] |= lanes);
             let inverses = inverter.inverses().chunks_exact(per_group);
-            for ((multiples, point), inverses) in multiples.iter_mut().zip(&mut powers).zip(inverses) {
+            for ((multiples, point), inverses) in multiples.iter_mut().zip(powers.iter_mut()).zip(inverses) {
                 for ((distance, both), inverse) in steps.iter().zip(inverses) {
                     let addend = multiples[distance / 2];
                     multiples[(power + distance) / 2] = point.sum(&addend, inverse);

@@ -55,12 +55,12 @@ pub(super) fn generate(args: &GenerateArgs) -> Result<Status, Failure> {
             chain.flush().map_err(|error| at(&chain_path, &error))?;
             return Err(at(&chain_path, &format!("stopped after {blocks} blocks, all of them whole")));
         }
-        chain.write_all(&block.bytes).map_err(|error| at(&chain_path, &error))?;
+        chain.write_all(&block.rlp).map_err(|error| at(&chain_path, &error))?;
         if let (Some(lists), Some((hash, list))) = (&mut lists, &block.access_list) {
             lists.write_all(&access_lists::encode(*hash, list)).map_err(|error| at(&lists_path, &error))?;
         }
         blocks += 1;
-        bytes += block.bytes.len() as u64;
+        bytes += block.rlp.len() as u64;
         bar.inc(1);
     }
     chain.flush().map_err(|error| at(&chain_path, &error))?;

@@ -10,7 +10,7 @@ use super::executor::{Chosen, ExecutorArgs};
 use super::input::{self, MAX_STATE_JSON, Source};
 use super::workload::WorkloadArgs;
 use super::{Common, Failure, STOP, Status, lone_block, print, progress_bar};
-use crate::chain::ethereum::{BlockStream, genesis_from_json};
+use crate::chain::ethereum::{BlockStream, SenderColumn, genesis_from_json};
 use crate::executor::{ExecutionStatistics, Ledger};
 use crate::pipeline::{End, Import, ImportError, ImportReport};
 use crate::report::{RunReport, RunSummary};
@@ -43,12 +43,24 @@ pub(super) struct RunArgs {
     /// Hashes for BLOCKHASH by block number, as JSON; may be gzipped
     #[arg(long, value_name = "FILE", requires = "block")]
     block_hashes: Option<PathBuf>,
+    /// Whether a generated workload's senders go along as hints
+    #[arg(long, value_enum, default_value_t = SendersArg::Hinted, conflicts_with = "given")]
+    senders: SendersArg,
     #[command(flatten)]
     execution: ExecutorArgs,
     #[command(flatten)]
     workload: WorkloadArgs,
     #[command(flatten)]
     common: Common,
+}
+
+/// What is known of a generated workload's senders before they are checked.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum SendersArg {
+    /// Their addresses, untrusted, as a sequencer's feed would give them
+    Hinted,
+    /// Nothing
+    Unknown,
 }
 
 impl Default for RunArgs {
@@ -61,6 +73,7 @@ impl Default for RunArgs {
             code: None,
             block_hashes: None,
             execution: ExecutorArgs::default(),
+            senders: SendersArg::Hinted,
             workload: WorkloadArgs::default(),
             common: Common::default(),
         }
@@ -107,6 +120,7 @@ fn run_workload(args: &RunArgs, verifier: &Verifier, chosen: &Chosen) -> Result<
     let genesis = generated.genesis().clone();
     let bar = progress_bar(Some(args.workload.blocks()), "preparing blocks");
     let mut blocks = Vec::new();
+    let mut senders = SenderColumn::default();
     while let Some(block) = generated.next_block(verifier, args.execution.needs_lists())? {
         if STOP.load(Ordering::Relaxed) {
             return Err(Failure::not_checked(format!("stopped while preparing, after {} blocks", blocks.len())));
@@ -114,7 +128,8 @@ fn run_workload(args: &RunArgs, verifier: &Verifier, chosen: &Chosen) -> Result<
         if let (Some(lists), Some((hash, list))) = (&chosen.lists, block.access_list) {
             lists.add(hash, list);
         }
-        blocks.push(block.bytes);
+        senders.insert(block.number, block.senders.into_iter().map(Some).collect());
+        blocks.push(block.rlp);
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -126,7 +141,8 @@ fn run_workload(args: &RunArgs, verifier: &Verifier, chosen: &Chosen) -> Result<
         prepared.as_secs_f64()
     );
     let length = blocks.len() as u64;
-    let imported = import(verifier, chosen, &mut ledger, blocks.into_iter().map(Ok), Some(length));
+    let senders = (args.senders == SendersArg::Hinted).then_some(&senders);
+    let imported = import(verifier, chosen, &mut ledger, blocks.into_iter().map(Ok), senders, Some(length));
     Ok(import_report("generated workload", input, imported, &ledger, verifier, chosen))
 }
 
@@ -143,7 +159,7 @@ fn run_chain(
     let mut ledger = Ledger::from_genesis(&genesis).map_err(|error| named(&error))?;
     let source = Source::new(chain);
     let blocks = BlockStream::new(input::open(&source)?);
-    let imported = import(verifier, chosen, &mut ledger, blocks, None);
+    let imported = import(verifier, chosen, &mut ledger, blocks, None, None);
     Ok(import_report(
         &source.to_string(),
         format!("{source} from {}", path.display()),
@@ -154,12 +170,19 @@ fn run_chain(
     ))
 }
 
-fn import<S>(verifier: &Verifier, chosen: &Chosen, ledger: &mut Ledger, source: S, length: Option<u64>) -> ImportReport
+fn import<S>(
+    verifier: &Verifier,
+    chosen: &Chosen,
+    ledger: &mut Ledger,
+    source: S,
+    senders: Option<&SenderColumn>,
+    length: Option<u64>,
+) -> ImportReport
 where
     S: Iterator<Item = Result<alloy_primitives::Bytes, crate::chain::ethereum::StreamError>> + Send,
 {
     let bar = progress_bar(length, "blocks");
-    let import = Import { verifier, executor: chosen.executor.as_ref(), queue: QUEUE, stop: &STOP };
+    let import = Import { verifier, executor: chosen.executor.as_ref(), senders, queue: QUEUE, stop: &STOP };
     let report = import.run(source, ledger, &mut |_| bar.inc(1));
     bar.finish_and_clear();
     report

@@ -1,7 +1,7 @@
 //! The workload that `run` makes for itself and `generate` writes.
 
 use alloy_genesis::Genesis;
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes};
 use clap::Args;
 
 use super::Failure;
@@ -79,10 +79,12 @@ impl WorkloadArgs {
     }
 }
 
-/// A block of a workload.
+/// A generated block, sealed.
 pub(super) struct GeneratedBlock {
-    /// Its RLP.
-    pub(super) bytes: Bytes,
+    pub(super) number: u64,
+    pub(super) rlp: Bytes,
+    /// Who sent each transaction.
+    pub(super) senders: Vec<Address>,
     /// Its hash and its access list, if that was asked for.
     pub(super) access_list: Option<(B256, BlockAccessList)>,
 }
@@ -97,14 +99,17 @@ impl Generated {
         self.chain.genesis()
     }
 
-    /// The next block's RLP, `None` after the last. With `lists` its access list is built, and given as well.
+    /// The next block, `None` after the last. With `lists` its access list is built, and given as well.
     pub(super) fn next_block(&mut self, verifier: &Verifier, lists: bool) -> Result<Option<GeneratedBlock>, Failure> {
         let builder = AccessListBuilder::default();
         let executor: &dyn Executor = if lists { &builder } else { &SequentialExecutor };
-        let block = self.chain.next_block_on(verifier, executor).transpose().map_err(Failure::not_checked)?;
-        Ok(block.and_then(|block| {
-            let access_list = builder.take().map(|list| (block.hash, list));
-            Some(GeneratedBlock { bytes: block.encode()?.into(), access_list })
-        }))
+        let Some(block) = self.chain.next_block_on(verifier, executor).transpose().map_err(Failure::not_checked)?
+        else {
+            return Ok(None);
+        };
+        let senders = self.chain.senders().to_vec();
+        let access_list = builder.take().map(|list| (block.hash, list));
+        let number = block.header.number;
+        Ok(block.encode().map(|rlp| GeneratedBlock { number, rlp: rlp.into(), senders, access_list }))
     }
 }

@@ -1,7 +1,7 @@
 //! ECDSA over secp256k1, a block of items at a time: the checks that need no curve here, the rest in the lanes of
 //! [`crate::arithmetic`].
 
-use super::keccak256;
+use super::keccak256_of_keys;
 use crate::arithmetic::ecdsa::{self, Named, Recovery, Verification};
 use crate::arithmetic::group::AffinePoint;
 use crate::arithmetic::limbs::{add_256, from_be_bytes};
@@ -16,20 +16,21 @@ pub(crate) fn recover(
     platform: Platform,
     items: impl Iterator<Item = Result<RecoverItem, Reason>>,
 ) -> Vec<Result<Signer, Reason>> {
-    let prepare = |item: &RecoverItem| {
-        item.check()?;
-        let (r, s) = scalars(&item.signature)?;
-        let mut x = r.to_limbs();
-        if item.recovery_id & 2 != 0 {
-            // Below p, as was checked.
-            x = add_256(x, arithmetic::ORDER).0;
-        }
-        let ephemeral = Named::Compressed { x, y_is_odd: item.recovery_id & 1 == 1 };
-        Ok(Recovery { ephemeral, r, s, z: Scalar::from_be_bytes_reduced(&item.digest) })
-    };
     let answer = |recoveries: &[Recovery]| ecdsa::recover(platform, recoveries);
-    let keys = in_lanes(items, prepare, answer);
-    keys.into_iter().map(|key| key.map(signer)).collect()
+    signers(in_lanes(items, prepare_recovery, answer))
+}
+
+/// The checks that need no curve, and what the curve is then needed for.
+pub(super) fn prepare_recovery(item: &RecoverItem) -> Result<Recovery, Reason> {
+    item.check()?;
+    let (r, s) = scalars(&item.signature)?;
+    let mut x = r.to_limbs();
+    if item.recovery_id & 2 != 0 {
+        // Below p, as was checked.
+        x = add_256(x, arithmetic::ORDER).0;
+    }
+    let ephemeral = Named::Compressed { x, y_is_odd: item.recovery_id & 1 == 1 };
+    Ok(Recovery { ephemeral, r, s, z: Scalar::from_be_bytes_reduced(&item.digest) })
 }
 
 /// Verifies each item; those rejected while parsing keep their reason.
@@ -67,7 +68,7 @@ fn in_lanes<I, P, T>(
 }
 
 /// The point that a checked key names.
-fn named(key: &KeyBytes) -> Named {
+pub(super) fn named(key: &KeyBytes) -> Named {
     let coordinate = |bytes: &[u8]| bytes.try_into().map_or([0; 4], |bytes| from_be_bytes(&bytes));
     match key {
         KeyBytes::Compressed([prefix, x @ ..]) => Named::Compressed { x: coordinate(x), y_is_odd: prefix & 1 == 1 },
@@ -84,9 +85,21 @@ fn scalars(signature: &SignatureBytes) -> Result<(Scalar, Scalar), Reason> {
     Ok((r, s))
 }
 
-fn signer(public_key: [u8; 64]) -> Signer {
-    let digest = keccak256(&public_key);
-    let mut address = [0; 20];
-    address.copy_from_slice(&digest[12..]);
-    Signer { public_key, address }
+/// The keys with their addresses, hashed together.
+fn signers(keys: Vec<Result<[u8; 64], Reason>>) -> Vec<Result<Signer, Reason>> {
+    let recovered: Vec<[u8; 64]> = keys.iter().filter_map(|key| key.ok()).collect();
+    let mut digests = vec![[0; 32]; recovered.len()];
+    keccak256_of_keys(&recovered, &mut digests);
+    let mut digests = digests.iter();
+    let mut address = || {
+        let [_, _, _, _, _, _, _, _, _, _, _, _, address @ ..] = digests.next()?;
+        Some(*address)
+    };
+    // As many digests as keys: a key without one would leave the batch short, which is noticed where verdicts are counted.
+    keys.into_iter()
+        .filter_map(|key| match key {
+            Ok(public_key) => address().map(|address| Ok(Signer { public_key, address })),
+            Err(reason) => Some(Err(reason)),
+        })
+        .collect()
 }

@@ -2,8 +2,13 @@
 //!
 //! An answer depends on its item alone, so neither the number of threads nor the way a batch is cut can change it.
 
+mod audit;
+mod batch_check;
 mod ecdsa;
+mod ecdsa_claims;
 mod hash;
+pub(crate) mod hints;
+mod schnorr;
 
 use std::ops::RangeInclusive;
 
@@ -13,11 +18,15 @@ use rayon::slice::ParallelSliceMut;
 use crate::arithmetic::Platform;
 use crate::batch::{Batch, Columns, MessageBatch};
 use crate::error::Error;
-use crate::scheme::ecdsa::{RecoverBatch, RecoverItem, Signer, VerifyBatch, VerifyItem};
+use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
+#[cfg(feature = "gpu")]
+use crate::scheme::ecdsa::{RecoverItem, VerifyItem};
 use crate::scheme::hash::HashFunction;
 use crate::verdict::{Reason, Verdict};
 
+pub use audit::{Audit, AuditReport};
 pub use hash::{KeccakLanes, Sha256Lanes, hash_each, keccak256, keccak256_of_keys, sha256, sha256d};
+pub use hints::{HintReport, HintSource, Hints};
 
 /// The most lanes a vector has; blocks are cut to multiples of it.
 const LANES: usize = 8;

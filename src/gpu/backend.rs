@@ -9,16 +9,21 @@ use super::device::Adapter;
 use super::driver::wgpu::WgpuDriver;
 use super::ecdsa::{Recover, Verify};
 use super::error::Fault;
+use super::hash::{Keccak256, Messages, Sha256, Sha256d};
+use super::merkle::{Bitcoin, Leaves, Rfc6962, Subtree, Subtrees, Tree};
+use super::merkle_tree::Climb;
 use super::program::Program;
 use super::shader::Arithmetic;
 use super::station::{Service, Start, Station};
 use super::tune::tune;
 use super::worker::{Given, Served, Serving, Settings, Worker};
-use crate::batch::{Batch, Columns};
+use crate::batch::{Batch, Columns, MessageBatch};
 use crate::choice::ELSE;
 use crate::cpu::CpuBackend;
 use crate::error::Error;
+use crate::merkle::bitcoin;
 use crate::scheme::ecdsa::{RecoverBatch, RecoverItem, Signer, VerifyBatch, VerifyItem};
+use crate::scheme::hash::HashFunction;
 use crate::verdict::Verdict;
 
 /// How long whoever asked for this adapter waits for it to be opened and admitted.
@@ -29,6 +34,12 @@ const END_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The least memory that running out of it leads to.
 const LEAST_MEMORY: u64 = 16 << 20;
+
+/// Nodes of a tree from which the CPU climbs on: it is there before a device has begun.
+const LEFT_TO_CPU: usize = 1_024;
+
+/// An audit path; none past the end of the tree.
+pub(crate) type InclusionProof = Option<Vec<[u8; 32]>>;
 
 /// How an adapter is to serve.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +62,11 @@ pub(crate) struct GpuBackend {
     station: Arc<Station>,
     recover: Post<Recover>,
     verify: Post<Verify>,
+    sha256: Post<Messages<Sha256>>,
+    sha256d: Post<Messages<Sha256d>>,
+    keccak256: Post<Messages<Keccak256>>,
+    bitcoin: Post<Subtrees<Bitcoin>>,
+    rfc6962: Post<Subtrees<Rfc6962>>,
 }
 
 /// A program, and its place in the station.
@@ -89,8 +105,13 @@ impl GpuBackend {
         let mut posts = Posts::default();
         let recover = posts.add(Recover::new());
         let verify = posts.add(Verify::new());
+        let sha256 = posts.add(Messages::new());
+        let sha256d = posts.add(Messages::new());
+        let keccak256 = posts.add(Messages::new());
+        let bitcoin = posts.add(Subtrees::new());
+        let rfc6962 = posts.add(Subtrees::new());
         let station = Station::open(what, start, ready, posts.all);
-        Self { name, is_explicit, station, recover, verify }
+        Self { name, is_explicit, station, recover, verify, sha256, sha256d, keccak256, bitcoin, rfc6962 }
     }
 
     /// Recovers signers; `None` where the CPU is to do it.
@@ -105,6 +126,63 @@ impl GpuBackend {
     /// Verifies; `None` where the CPU is to do it.
     pub(crate) fn verify(&self, cpu: &CpuBackend, batch: &VerifyBatch) -> Result<Option<Vec<Verdict<()>>>, Error> {
         self.check(&self.verify, cpu, batch)
+    }
+
+    /// Hashes messages; `None` where the CPU is to do it.
+    pub(crate) fn hash(
+        &self,
+        cpu: &CpuBackend,
+        function: HashFunction,
+        messages: &MessageBatch,
+    ) -> Result<Option<Vec<[u8; 32]>>, Error> {
+        let item = |index: usize| messages.get(index).unwrap_or_default();
+        match function {
+            HashFunction::Sha256 => self.serve(&self.sha256, cpu, messages.len(), &item),
+            HashFunction::Sha256d => self.serve(&self.sha256d, cpu, messages.len(), &item),
+            HashFunction::Keccak256 => self.serve(&self.keccak256, cpu, messages.len(), &item),
+        }
+    }
+
+    /// What [`bitcoin::root`] says of these leaves; `None` where the CPU is to do it.
+    pub(crate) fn bitcoin_root(&self, cpu: &CpuBackend, leaves: &[[u8; 32]]) -> Result<Option<bitcoin::Root>, Error> {
+        Ok(self.climb(&self.bitcoin, cpu, leaves)?.map(|climb| climb.bitcoin_root()))
+    }
+
+    /// What [`bitcoin::Branch::new`] says of each index; `None` where the CPU is to do it.
+    pub(crate) fn bitcoin_branches(
+        &self,
+        cpu: &CpuBackend,
+        leaves: &[[u8; 32]],
+        indices: &[usize],
+    ) -> Result<Option<Vec<Option<bitcoin::Branch>>>, Error> {
+        let climb = self.climb(&self.bitcoin, cpu, leaves)?;
+        Ok(climb.map(|climb| indices.iter().map(|index| climb.bitcoin_branch(*index)).collect()))
+    }
+
+    /// The root of RFC 6962's tree over hashes of leaves; `None` where the CPU is to do it.
+    pub(crate) fn rfc6962_root(&self, cpu: &CpuBackend, leaf_hashes: &[[u8; 32]]) -> Result<Option<[u8; 32]>, Error> {
+        Ok(self.climb(&self.rfc6962, cpu, leaf_hashes)?.map(|climb| climb.rfc6962_root()))
+    }
+
+    /// The inclusion proof of each index; `None` where the CPU is to do it.
+    pub(crate) fn rfc6962_inclusion_proofs(
+        &self,
+        cpu: &CpuBackend,
+        leaf_hashes: &[[u8; 32]],
+        indices: &[usize],
+    ) -> Result<Option<Vec<InclusionProof>>, Error> {
+        let climb = self.climb(&self.rfc6962, cpu, leaf_hashes)?;
+        Ok(climb.map(|climb| indices.iter().map(|index| climb.rfc6962_inclusion_proof(*index)).collect()))
+    }
+
+    /// Waits until recoveries can be had of an adapter that was asked for; an error if they never can.
+    pub(crate) fn expect_recover(&self) -> Result<(), Error> {
+        self.worker(self.recover.number, Recover::NAME).map(drop)
+    }
+
+    /// The same for verifications.
+    pub(crate) fn expect_verify(&self) -> Result<(), Error> {
+        self.worker(self.verify.number, Verify::NAME).map(drop)
     }
 
     /// Whether recoveries would be served now. Never waits.
@@ -138,7 +216,15 @@ impl GpuBackend {
             };
             (name, served)
         };
-        vec![admission(Recover::NAME, self.recover.number), admission(Verify::NAME, self.verify.number)]
+        vec![
+            admission(Recover::NAME, self.recover.number),
+            admission(Verify::NAME, self.verify.number),
+            admission(Messages::<Sha256>::NAME, self.sha256.number),
+            admission(Messages::<Sha256d>::NAME, self.sha256d.number),
+            admission(Messages::<Keccak256>::NAME, self.keccak256.number),
+            admission(Subtrees::<Bitcoin>::NAME, self.bitcoin.number),
+            admission(Subtrees::<Rfc6962>::NAME, self.rfc6962.number),
+        ]
     }
 
     fn check<C: Columns, P, T>(
@@ -166,6 +252,27 @@ impl GpuBackend {
         };
         // An answer that is missing is noticed where verdicts are counted.
         Ok(Some((0..batch.len()).map_while(verdict).collect()))
+    }
+
+    /// Climbs a tree; `None` where the CPU is to do all of it.
+    fn climb<'a, T: Tree>(
+        &self,
+        post: &Post<Subtrees<T>>,
+        cpu: &CpuBackend,
+        leaves: &'a [[u8; 32]],
+    ) -> Result<Option<Climb<'a>>, Error> {
+        // An error, or none where the CPU is to do it.
+        let reduce = |subtrees: &[Leaves]| -> Result<Vec<Subtree>, Option<Error>> {
+            let count = subtrees.len();
+            let roots = self.serve(post, cpu, count, &|index: usize| &subtrees[index]).map_err(Some)?.ok_or(None)?;
+            let lost = Error::Lost { backend: "gpu", handed: count, answered: roots.len() };
+            if roots.len() == count { Ok(roots) } else { Err(Some(lost)) }
+        };
+        match Climb::new::<T, _>(leaves, LEFT_TO_CPU, reduce) {
+            Ok(climb) => Ok(Some(climb)),
+            Err(None) => Ok(None),
+            Err(Some(error)) => Err(error),
+        }
     }
 
     fn give<I: Copy + Sync, P: for<'x> Program<Item<'x> = I>>(

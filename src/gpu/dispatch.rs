@@ -28,7 +28,7 @@ pub(super) struct Session {
 /// A compiled kernel.
 #[derive(Debug)]
 pub(super) struct Pipeline {
-    pipeline: wgpu::ComputePipeline,
+    compute: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
     bindings: Vec<u32>,
 }
@@ -70,11 +70,11 @@ impl Session {
     }
 
     /// The answers to `items`, and the time of each step.
-    pub(super) fn answer<'a, P: Program>(
+    pub(super) fn answer<P: Program>(
         &self,
         program: &P,
         stages: &Stages,
-        items: &[P::Item<'a>],
+        items: &[P::Item<'_>],
     ) -> Result<(Vec<P::Answer>, Vec<StepTime>), GpuError> {
         let lanes = items.len();
         if lanes == 0 {
@@ -191,7 +191,7 @@ impl Session {
                 compilation_options: wgpu::PipelineCompilationOptions::default(),
                 cache: None,
             });
-            Pipeline { pipeline, layout, bindings: entries.iter().map(|entry| entry.binding).collect() }
+            Pipeline { compute: pipeline, layout, bindings: entries.iter().map(|entry| entry.binding).collect() }
         })
     }
 
@@ -242,7 +242,7 @@ impl Session {
             });
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            pass.set_pipeline(&pipeline.pipeline);
+            pass.set_pipeline(&pipeline.compute);
             pass.set_bind_group(0, &group, &[]);
             pass.dispatch_workgroups(groups, 1, 1);
             drop(pass);

@@ -143,8 +143,8 @@ impl<T: Tree> Program for Subtrees<T> {
         item
     }
 
-    fn answer_on_cpu(&self, leaves: &&Leaves) -> Subtree {
-        T::climb(*leaves)
+    fn answer_on_cpu(&self, subtrees: &[&Leaves]) -> Vec<Subtree> {
+        subtrees.iter().map(|leaves| T::climb(*leaves)).collect()
     }
 
     fn is_refusal(&self, _: &Subtree) -> bool {

@@ -1,7 +1,7 @@
-//! GPUs: which there are, the kernels they run, and a field whose every operation can be tried on them.
+//! GPUs: which there are, the programs they run, the worker that runs them and does not trust them, and handles to try arithmetic,
+//! signatures and hashes on each by itself.
 //!
-//! Nothing is checked here yet: this version checks on the CPU alone. This folder is the only one that names wgpu; none of its types
-//! are public.
+//! This folder is the only one that names wgpu; none of its types are public. ARCHITECTURE.md has the way of a batch.
 //!
 //! The kernels are WGSL under `shaders/`: `lib` binds nothing and is what kernels are made of, `kernel` has entry points and
 //! bindings. [`shader`] links them for each [`Arithmetic`](shader::Arithmetic), with constants and limb arithmetic that are

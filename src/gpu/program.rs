@@ -74,8 +74,9 @@ pub(super) trait Program: fmt::Debug + Send + Sync + 'static {
     /// The same item, to stand beside items that live less long.
     fn shorten<'a>(item: Self::Item<'static>) -> Self::Item<'a>;
 
-    /// The answer by the CPU backend: what a fallback gives, and what the device's is compared with.
-    fn answer_on_cpu(&self, item: &Self::Item<'_>) -> Self::Answer;
+    /// The answers by the CPU's own engine, in order, on the thread it is called from: what a fallback gives, and what the device's are
+    /// compared with. Called with a few hundred items at a time where there are as many.
+    fn answer_on_cpu(&self, items: &[Self::Item<'_>]) -> Vec<Self::Answer>;
 
     /// Whether an answer refuses its item. Refusals are checked again on the CPU.
     fn is_refusal(&self, answer: &Self::Answer) -> bool;

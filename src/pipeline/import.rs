@@ -8,7 +8,8 @@ use alloy_primitives::{B256, Bytes};
 
 use super::meter::{StageMeter, StageReport};
 use crate::chain::ethereum::{
-    Block, BlockError, BlockId, ChainSpec, Problem, StreamError, VerifiedBlock, verify_block,
+    Block, BlockError, BlockId, BlockVerdict, ChainSpec, Problem, SenderColumn, StreamError, VerifiedBlock,
+    verify_block, verify_block_hinted,
 };
 use crate::error::Error;
 use crate::executor::{ExecutionError, Executor, Ledger, LedgerError};
@@ -23,6 +24,8 @@ pub struct Import<'a> {
     pub executor: &'a dyn Executor,
     /// How many blocks may wait between two stages; at least 1.
     pub queue: usize,
+    /// Senders by block, where they are known from elsewhere; untrusted.
+    pub senders: Option<&'a SenderColumn>,
     /// Set to have the import end after the block it is at. An import that ends early sets it itself, so that a source that
     /// waits for more can see that nobody wants it.
     pub stop: &'a AtomicBool,
@@ -282,7 +285,7 @@ impl Import<'_> {
             let block = handed.and_then(|(index, block)| {
                 let id = block.id();
                 let transactions = block.transactions.len();
-                match meters.verify.time(transactions, || verify_block(self.verifier, chain, block)) {
+                match meters.verify.time(transactions, || self.verify_block(chain, block)) {
                     Ok(Ok(block)) => Ok((index, block)),
                     Ok(Err(problems)) => Err(ImportError::Invalid { id, problems }),
                     Err(error) => Err(ImportError::NotVerified { id, error }),
@@ -293,6 +296,13 @@ impl Import<'_> {
             if verified.send(block).is_err() || last || self.stopped() {
                 return;
             }
+        }
+    }
+
+    fn verify_block(&self, chain: &ChainSpec, block: Block) -> Result<BlockVerdict, Error> {
+        match self.senders.and_then(|column| column.hints(block.header.number)) {
+            Some(hints) => verify_block_hinted(self.verifier, chain, block, hints),
+            None => verify_block(self.verifier, chain, block),
         }
     }
 

@@ -5,3 +5,4 @@
 
 pub mod ecdsa;
 pub mod hash;
+pub mod schnorr;

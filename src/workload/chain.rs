@@ -22,6 +22,7 @@ pub struct WorkloadChain {
     workload: Workload,
     genesis: Genesis,
     ledger: Ledger,
+    senders: Vec<Address>,
 }
 
 /// Why a workload makes no chain. All but the configuration's errors are mistakes in this crate.
@@ -50,13 +51,19 @@ impl WorkloadChain {
         let workload = Workload::new(config)?;
         let genesis = workload.genesis();
         let ledger = Ledger::from_genesis(&genesis)?;
-        Ok(Self { workload, genesis, ledger })
+        Ok(Self { workload, genesis, ledger, senders: Vec::new() })
     }
 
     /// The genesis, in geth's form.
     #[must_use]
     pub fn genesis(&self) -> &Genesis {
         &self.genesis
+    }
+
+    /// Who sent each transaction of the block made last, in order.
+    #[must_use]
+    pub fn senders(&self) -> &[Address] {
+        &self.senders
     }
 
     /// The next block, `None` after the last.
@@ -71,6 +78,7 @@ impl WorkloadChain {
         executor: &dyn Executor,
     ) -> Option<Result<Block, WorkloadChainError>> {
         let next = verifier.cpu_backend().install(|| self.workload.next())?;
+        self.senders = next.senders;
         let attributes = BlockAttributes {
             timestamp: self.ledger.head().timestamp.saturating_add(BLOCK_TIME),
             beneficiary: BENEFICIARY,

@@ -75,6 +75,8 @@ pub(crate) fn command<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -
     command.args(arguments).env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
     // Mesa complains on stderr, which is the command's, where this is not set.
     command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
+    // What it keeps is not to be found among what its user keeps.
+    command.env("PHALANX_CACHE_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -1,10 +1,10 @@
 //! Devices under test.
 
-use std::io::Write;
-
 use phalanx::gpu::shader::Arithmetic;
 use phalanx::gpu::{Adapter, Hasher, adapters};
 use phalanx::{BackendChoice, Verifier, VerifierConfig};
+
+use super::skipped;
 
 /// The first software adapter, in each variant that it runs.
 pub(super) fn backends() -> Vec<(&'static str, Verifier)> {
@@ -45,11 +45,4 @@ pub(crate) fn on_every_adapter(check: impl Fn(&Hasher, &str)) {
             check(&hasher, &place);
         }
     }
-}
-
-/// Says that the test at hand is skipped, even when it passes.
-pub(crate) fn skipped(why: &str) {
-    let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    // Not `eprintln!`, which a passing test keeps to itself.
-    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {why}");
 }

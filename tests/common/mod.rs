@@ -33,9 +33,15 @@ pub(crate) fn test_data(sub: &str) -> Option<PathBuf> {
         return Some(folder);
     }
     assert!(asked_for.is_none(), "PHALANX_TEST_DATA is set, but there is no folder {}", folder.display());
-    let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    skipped(&name, &format!("no test data at {}", folder.display()));
+    skipped(&format!("no test data at {}", folder.display()));
     None
+}
+
+/// Says that the test at hand is skipped, even when it passes.
+pub(crate) fn skipped(why: &str) {
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    // Not `eprintln!`, which a passing test keeps to itself.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {why}");
 }
 
 /// Every backend, by name. What a test promises it promises of each of them.

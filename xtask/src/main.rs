@@ -1,6 +1,8 @@
 //! Chores of the phalanx repository: `cargo xtask <chore>`.
 
 #[cfg(feature = "gpu")]
+mod gpu_ecdsa;
+#[cfg(feature = "gpu")]
 mod gpu_field;
 #[cfg(feature = "gpu")]
 mod isa;
@@ -22,6 +24,7 @@ chores:
   test [ARGS]  run every test, after installing the drivers that tests of kernels want if it may; ARGS go to `cargo test`
   isa          what each kernel compiles to on an AMD GPU that need not be there; fails if a hot kernel spills registers
   gpu-field    how long field operations take on each GPU adapter
+  gpu-ecdsa    how long the kernels of ECDSA take on each GPU adapter, beside libsecp256k1 on all cores
   model        what many threads could gain by the dependencies of generated blocks; modelled, to benches/record/<machine>/
   peers [ROW]  ours beside other libraries on the same inputs; of every row, to benches/record/<machine>/peers-<date>.csv
   record       run every bench and write what it measured to benches/record/<machine>/<date>.csv
@@ -40,8 +43,10 @@ fn main() -> ExitCode {
         Some("isa") => isa::isa(),
         #[cfg(feature = "gpu")]
         Some("gpu-field") => gpu_field::gpu_field(),
+        #[cfg(feature = "gpu")]
+        Some("gpu-ecdsa") => gpu_ecdsa::gpu_ecdsa(),
         #[cfg(not(feature = "gpu"))]
-        Some(chore @ ("isa" | "gpu-field")) => with_gpu(chore),
+        Some(chore @ ("isa" | "gpu-field" | "gpu-ecdsa")) => with_gpu(chore),
         #[cfg(feature = "model")]
         Some("model") => model::model(),
         #[cfg(not(feature = "model"))]
@@ -70,9 +75,13 @@ fn main() -> ExitCode {
 /// Builds this again with the chores that need the library, and has that do `chore`.
 #[cfg(not(feature = "gpu"))]
 fn with_gpu(chore: &str) -> Result<(), String> {
-    let arguments = ["run", "--quiet", "--package", "xtask", "--features", "gpu", "--", chore];
     let mut command = process::cargo();
-    command.args(arguments);
+    command.args(["run", "--quiet", "--package", "xtask", "--features", "gpu"]);
+    if chore == "gpu-ecdsa" {
+        // It times the host's part too.
+        command.arg("--release");
+    }
+    command.args(["--", chore]);
     if chore == "isa" {
         // The loader reads it before there is anything to ask for a device.
         command.env("RADV_FORCE_FAMILY", "navi21");

@@ -8,7 +8,7 @@ use crate::process::{cargo, output, run};
 /// The package with the software driver lavapipe, on Debian and Ubuntu.
 const SOFTWARE_DRIVER: &str = "mesa-vulkan-drivers";
 
-/// The package with a second driver, SwiftShader, and with a second compiler of WGSL, on Debian.
+/// The package with a second driver, `SwiftShader`, and with a second compiler of WGSL, on Debian.
 const BROWSER: &str = "chromium";
 
 /// Where Vulkan's loader looks for drivers.

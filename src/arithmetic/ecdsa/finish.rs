@@ -11,7 +11,7 @@ use super::{AffinePoint, Scalar, Sums, item};
 
 /// The points of a block, x and y big-endian; `None` at infinity.
 pub(super) fn keys<F: FieldLanes>(sums: &mut Sums<F>, combinations: &[Combination]) -> Vec<Option<[u8; 64]>> {
-    let points = F::outlined(ToAffine(sums));
+    let points = to_affine(sums);
     let table = GeneratorTable::of_generator();
     let key = |(index, combination): (usize, &Combination)| {
         let exceptional = sums.is_exceptional(index);
@@ -24,6 +24,11 @@ pub(super) fn keys<F: FieldLanes>(sums: &mut Sums<F>, combinations: &[Combinatio
     combinations.iter().enumerate().map(key).collect()
 }
 
+/// The sums in affine coordinates, below p; those of exceptional lanes are meaningless.
+pub(super) fn to_affine<F: FieldLanes>(sums: &mut Sums<F>) -> Vec<AffinePoint> {
+    F::outlined(ToAffine(sums))
+}
+
 /// Brings every sum to affine coordinates, those apart whose z is zero.
 struct ToAffine<'a, F>(&'a mut Sums<F>);
 
@@ -32,7 +37,7 @@ impl<F: FieldLanes> Kernel for ToAffine<'_, F> {
 
     #[inline(always)]
     fn run(self) -> Self::Output {
-        let Sums { points, exceptional, inverter } = self.0;
+        let Sums { points, exceptional, inverter, .. } = self.0;
         inverter.clear();
         for point in points.iter() {
             inverter.push(point.z);

@@ -10,7 +10,7 @@ const CHAINS: usize = 2;
 
 /// The points named, and whether each is one of the curve's; in the place of one that is not stands the generator, so that
 /// what follows works on points of the curve alone.
-pub(super) fn lift<F: FieldLanes>(names: &[Named]) -> (Vec<AffinePoint>, Vec<bool>) {
+pub(crate) fn lift<F: FieldLanes>(names: &[Named]) -> (Vec<AffinePoint>, Vec<bool>) {
     let mut points = vec![GENERATOR; names.len()];
     let mut on_curve = vec![false; names.len()];
     let (mut compressed, mut uncompressed) = (Vec::new(), Vec::new());

@@ -4,15 +4,20 @@
 //! encodings and rules are the caller's. The lanes' formulas are incomplete; an item whose lane met an exceptional case is
 //! done again by complete formulas, a point at a time, so that every answer is exact.
 
+#[cfg(test)]
+mod exhaustive;
 mod finish;
-mod lift;
+pub(crate) mod lift;
 mod multiply;
 mod prepare;
+
+use std::any::Any;
+use std::cell::RefCell;
 
 use super::field::{FieldLanes, Inverter, LaneMask, Limbs};
 use super::group::{Affine, AffinePoint, Jacobian};
 use super::platform::OnLanes;
-use super::table::{GeneratorTable, OddMultiples};
+use super::table::{GeneratorTable, MULTIPLES, OddMultiples};
 use super::{Platform, Scalar};
 use crate::verdict::Reason;
 use multiply::Combination;
@@ -59,8 +64,10 @@ pub(crate) fn recover(platform: Platform, block: &[Recovery]) -> Vec<Result<[u8;
             let names: Vec<Named> = self.0.iter().map(|item| item.ephemeral).collect();
             let (points, on_curve) = lift::lift::<F>(&names);
             let combinations = prepare::recovery(self.0, &points);
-            let mut sums = Sums::<F>::new(&combinations);
-            let keys = finish::keys(&mut sums, &combinations);
+            let keys = Sums::<F>::with_spare(|sums| {
+                sums.compute(&combinations, GeneratorTable::of_generator());
+                finish::keys(sums, &combinations)
+            });
             let keyed = on_curve.into_iter().zip(keys);
             keyed
                 .map(
@@ -83,9 +90,11 @@ pub(crate) fn verify(platform: Platform, block: &[Verification]) -> Vec<Result<(
             let names: Vec<Named> = self.0.iter().map(|item| item.key).collect();
             let (points, on_curve) = lift::lift::<F>(&names);
             let combinations = prepare::verification(self.0, &points);
-            let mut sums = Sums::<F>::new(&combinations);
             let rs: Vec<Scalar> = self.0.iter().map(|item| item.r).collect();
-            let matching = finish::matches(&mut sums, &combinations, &rs);
+            let matching = Sums::<F>::with_spare(|sums| {
+                sums.compute(&combinations, GeneratorTable::of_generator());
+                finish::matches(sums, &combinations, &rs)
+            });
             let verdict = |(on_curve, matches)| match (on_curve, matches) {
                 (false, _) => Err(Reason::KeyNotOnCurve),
                 (true, false) => Err(Reason::Mismatch),
@@ -97,29 +106,85 @@ pub(crate) fn verify(platform: Platform, block: &[Verification]) -> Vec<Result<(
     platform.run(Verify(block))
 }
 
-/// a G + b P for a block, in lanes.
+/// The points named, and whether each is on the curve; where one is not, the point in its place is another.
+pub(crate) fn lift(platform: Platform, names: &[Named]) -> (Vec<AffinePoint>, Vec<bool>) {
+    struct LiftAll<'a>(&'a [Named]);
+    impl OnLanes for LiftAll<'_> {
+        type Output = (Vec<AffinePoint>, Vec<bool>);
+        fn run<F: FieldLanes>(self) -> Self::Output {
+            lift::lift::<F>(self.0)
+        }
+    }
+    platform.run(LiftAll(names))
+}
+
+/// a G + b P for each (a, b, P) with P on the curve, x and y of 32 bytes each, big-endian; `None` at infinity. Up to
+/// [`BLOCK`] of them at a time.
+pub(crate) fn combine(platform: Platform, block: &[(Scalar, Scalar, AffinePoint)]) -> Vec<Option<[u8; 64]>> {
+    struct Combine<'a>(&'a [(Scalar, Scalar, AffinePoint)]);
+    impl OnLanes for Combine<'_> {
+        type Output = Vec<Option<[u8; 64]>>;
+        fn run<F: FieldLanes>(self) -> Self::Output {
+            let combinations: Vec<_> = self.0.iter().map(|(a, b, point)| Combination::new(*a, *b, *point)).collect();
+            Sums::<F>::with_spare(|sums| {
+                sums.compute(&combinations, GeneratorTable::of_generator());
+                finish::keys(sums, &combinations)
+            })
+        }
+    }
+    platform.run(Combine(block))
+}
+
+/// a G + b P for a block, in lanes, and room for what is computed on the way.
 pub(crate) struct Sums<F> {
     points: Vec<Jacobian<F>>,
     /// A mask for each vector: lanes that met an exceptional case.
     exceptional: Vec<LaneMask>,
     inverter: Inverter<F>,
+    multiples: Vec<[Affine<F>; MULTIPLES]>,
+    tables: Vec<OddMultiples>,
+    generator_parts: Vec<Affine<F>>,
+    windows: Vec<Affine<F>>,
 }
 
 impl<F: FieldLanes> Sums<F> {
-    fn new(combinations: &[Combination]) -> Self {
-        Self::with_table(combinations, GeneratorTable::of_generator())
+    fn new() -> Self {
+        Self {
+            points: Vec::new(),
+            exceptional: Vec::new(),
+            inverter: Inverter::new(),
+            multiples: Vec::new(),
+            tables: Vec::new(),
+            generator_parts: Vec::new(),
+            windows: Vec::new(),
+        }
     }
 
-    fn with_table(combinations: &[Combination], table: &GeneratorTable) -> Self {
-        let groups = combinations.len().div_ceil(F::LANES);
-        let mut sums =
-            Self { points: Vec::with_capacity(groups), exceptional: vec![0; groups], inverter: Inverter::new() };
-        if groups > 0 {
-            let mut tables: Vec<OddMultiples> = vec![Default::default(); groups * F::LANES];
-            multiply::tables(combinations, &mut tables, &mut sums);
-            multiply::multiply(combinations, table, &tables, &mut sums);
+    /// Has `work` use the room that an earlier block left on this thread, a few megabytes at most, so that no block waits for
+    /// the system's pages.
+    fn with_spare<R>(work: impl FnOnce(&mut Self) -> R) -> R {
+        thread_local! {
+            static SPARE: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
         }
-        sums
+        let spare = SPARE.with_borrow_mut(|spare| {
+            let index = spare.iter().position(|sums| sums.is::<Self>())?;
+            spare.swap_remove(index).downcast::<Self>().ok()
+        });
+        let mut sums = spare.unwrap_or_else(|| Box::new(Self::new()));
+        let result = work(&mut sums);
+        SPARE.with_borrow_mut(|spare| spare.push(sums));
+        result
+    }
+
+    /// Computes the sums of a block.
+    fn compute(&mut self, combinations: &[Combination], table: &GeneratorTable) {
+        let groups = combinations.len().div_ceil(F::LANES);
+        self.points.clear();
+        self.exceptional.clear();
+        self.exceptional.resize(groups, 0);
+        self.tables.resize(groups * F::LANES, OddMultiples::default());
+        multiply::tables(combinations, self);
+        multiply::multiply(combinations, table, self);
     }
 
     /// Whether an item's lane met an exceptional case.

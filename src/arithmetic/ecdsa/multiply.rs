@@ -9,7 +9,7 @@ use super::super::field::portable::Element;
 use super::super::field::{FieldLanes, Kernel, LaneMask, Limbs};
 use super::super::group::batch::add_pairs;
 use super::super::group::complete::{Point, normalise};
-use super::super::table::{GeneratorTable, MULTIPLES, MakeOddMultiples, OddMultiples};
+use super::super::table::{GeneratorTable, MULTIPLES, MakeOddMultiples};
 use super::{Affine, AffinePoint, Jacobian, Scalar, Sums, item};
 
 /// a G + b P, with b not zero.
@@ -24,6 +24,18 @@ pub(super) struct Combination {
 impl Combination {
     pub(super) fn new(a: Scalar, b: Scalar, point: AffinePoint) -> Self {
         Self { point, generator: a, digits: PointDigits::new(b) }
+    }
+
+    /// The digits of b.
+    #[cfg(test)]
+    pub(super) const fn digits(&self) -> &PointDigits {
+        &self.digits
+    }
+
+    /// a.
+    #[cfg(test)]
+    pub(super) const fn generator(&self) -> Scalar {
+        self.generator
     }
 
     /// The sum by complete formulas, whatever the point.
@@ -61,38 +73,35 @@ fn signed(point: AffinePoint, digit: Digit) -> AffinePoint {
 }
 
 /// Makes the tables of a block, one for each lane.
-pub(super) fn tables<F: FieldLanes>(combinations: &[Combination], tables: &mut [OddMultiples], sums: &mut Sums<F>) {
-    struct Tables<'a, F>(&'a [Combination], &'a mut [OddMultiples], &'a mut Sums<F>);
+pub(super) fn tables<F: FieldLanes>(combinations: &[Combination], sums: &mut Sums<F>) {
+    struct Tables<'a, F>(&'a [Combination], &'a mut Sums<F>);
     impl<F: FieldLanes> Kernel for Tables<'_, F> {
         type Output = ();
         #[inline(always)]
         fn run(self) {
-            let Self(combinations, tables, sums) = self;
-            let mut points = Vec::with_capacity(sums.exceptional.len());
+            let Self(combinations, sums) = self;
+            let points = &mut sums.windows;
+            points.clear();
             for group in 0..sums.exceptional.len() {
                 points.push(Affine::<F>::load(|lane| &item::<F, _>(combinations, group, lane).point));
             }
             let make = MakeOddMultiples {
-                points: &points,
-                tables,
+                points,
+                multiples: &mut sums.multiples,
+                tables: &mut sums.tables,
                 inverter: &mut sums.inverter,
                 exceptional: &mut sums.exceptional,
             };
             make.run();
         }
     }
-    F::outlined(Tables(combinations, tables, sums));
+    F::outlined(Tables(combinations, sums));
 }
 
 /// Adds up each item's sum from the tables.
-pub(super) fn multiply<F: FieldLanes>(
-    combinations: &[Combination],
-    table: &GeneratorTable,
-    tables: &[OddMultiples],
-    sums: &mut Sums<F>,
-) {
+pub(super) fn multiply<F: FieldLanes>(combinations: &[Combination], table: &GeneratorTable, sums: &mut Sums<F>) {
     let numbers: Vec<Limbs> = combinations.iter().map(|item| table.comb.number(item.generator)).collect();
-    F::outlined(Multiply { combinations, table, numbers: &numbers, tables, sums });
+    F::outlined(Multiply { combinations, table, numbers: &numbers, sums });
 }
 
 struct Multiply<'a, F> {
@@ -100,7 +109,6 @@ struct Multiply<'a, F> {
     table: &'a GeneratorTable,
     /// For each item the number whose windows are the digits of a.
     numbers: &'a [Limbs],
-    tables: &'a [OddMultiples],
     sums: &'a mut Sums<F>,
 }
 
@@ -109,9 +117,10 @@ impl<F: FieldLanes> Kernel for Multiply<'_, F> {
 
     #[inline(always)]
     fn run(mut self) {
-        let generator_parts = self.generator_parts();
-        let windows = self.windows();
-        for (windows, generator_part) in windows.chunks_exact(WINDOWS).zip(&generator_parts) {
+        self.generator_parts();
+        self.windows();
+        let Sums { points, windows, generator_parts, .. } = self.sums;
+        for (windows, generator_part) in windows.chunks_exact(WINDOWS).zip(generator_parts.iter()) {
             let mut windows = windows.iter().rev();
             let Some(first) = windows.next() else { continue };
             let mut sum = Jacobian::from_affine(first);
@@ -120,7 +129,7 @@ impl<F: FieldLanes> Kernel for Multiply<'_, F> {
                 sum.add_affine(window);
             }
             sum.add_affine(generator_part);
-            self.sums.points.push(sum);
+            points.push(sum);
         }
     }
 }
@@ -128,11 +137,12 @@ impl<F: FieldLanes> Kernel for Multiply<'_, F> {
 impl<F: FieldLanes> Multiply<'_, F> {
     /// a G of every item.
     #[inline(always)]
-    fn generator_parts(&mut self) -> Vec<Affine<F>> {
+    fn generator_parts(&mut self) {
         let comb = self.table.comb;
-        let groups = self.sums.exceptional.len();
-        let mut parts = Vec::with_capacity(groups * comb.windows());
-        for group in 0..groups {
+        let Sums { generator_parts: parts, inverter, exceptional, .. } = &mut *self.sums;
+        parts.clear();
+        parts.reserve(exceptional.len() * comb.windows());
+        for group in 0..exceptional.len() {
             for window in 0..comb.windows() {
                 let digits = Digits::<F>::new(|lane| comb.digit(item::<F, _>(self.numbers, group, lane), window));
                 parts.push(digits.select(|_, digit| self.table.row(window, digit)));
@@ -140,18 +150,18 @@ impl<F: FieldLanes> Multiply<'_, F> {
         }
         let mut per_group = comb.windows();
         while per_group > 1 {
-            per_group = add_pairs(&mut parts, per_group, &mut self.sums.inverter, &mut self.sums.exceptional);
+            per_group = add_pairs(parts, per_group, inverter, exceptional);
         }
-        parts
     }
 
     /// For every group and window, the lowest first, what the digits of both halves ask for, added up.
     #[inline(always)]
-    fn windows(&mut self) -> Vec<Affine<F>> {
+    fn windows(&mut self) {
         let beta = F::splat(&Element::BETA.to_limbs());
-        let groups = self.sums.exceptional.len();
-        let mut windows = Vec::with_capacity(groups * WINDOWS * 2);
-        for (group, tables) in self.tables.chunks_exact(F::LANES).enumerate() {
+        let Sums { windows, tables, inverter, exceptional, .. } = &mut *self.sums;
+        windows.clear();
+        windows.reserve(exceptional.len() * WINDOWS * 2);
+        for (group, tables) in tables.chunks_exact(F::LANES).enumerate() {
             for window in 0..WINDOWS {
                 let digits = |half: usize| {
                     Digits::<F>::new(|lane| item::<F, _>(self.combinations, group, lane).digits.0[half][window])
@@ -162,14 +172,13 @@ impl<F: FieldLanes> Multiply<'_, F> {
                 windows.push(other);
             }
         }
-        add_pairs(&mut windows, 2, &mut self.sums.inverter, &mut self.sums.exceptional);
-        windows
+        add_pairs(windows, 2 * WINDOWS, inverter, exceptional);
     }
 }
 
 /// A digit for each lane.
 struct Digits<F> {
-    digits: [Digit; LaneMask::BITS as usize],
+    of_lanes: [Digit; LaneMask::BITS as usize],
     negative: LaneMask,
     form: std::marker::PhantomData<F>,
 }
@@ -177,18 +186,18 @@ struct Digits<F> {
 impl<F: FieldLanes> Digits<F> {
     #[inline(always)]
     fn new(digit: impl Fn(usize) -> Digit) -> Self {
-        let mut digits = [digit(0); LaneMask::BITS as usize];
+        let mut of_lanes = [digit(0); LaneMask::BITS as usize];
         let mut negative = 0;
-        for (lane, slot) in digits.iter_mut().enumerate().take(F::LANES) {
+        for (lane, slot) in of_lanes.iter_mut().enumerate().take(F::LANES) {
             *slot = digit(lane);
             negative |= LaneMask::from(slot.is_negative()) << lane;
         }
-        Self { digits, negative, form: std::marker::PhantomData }
+        Self { of_lanes, negative, form: std::marker::PhantomData }
     }
 
     /// The multiples that `row` has for the digits, with the digits' signs.
     #[inline(always)]
     fn select<'a>(&self, row: impl Fn(usize, Digit) -> &'a AffinePoint) -> Affine<F> {
-        Affine::load(|lane| row(lane, self.digits[lane])).negate(self.negative)
+        Affine::load(|lane| row(lane, self.of_lanes[lane])).negate(self.negative)
     }
 }

@@ -3,7 +3,11 @@
 //! `vpmadd52` multiplies the low 52 bits of its operands, so nothing may be above them: sums and differences are carried
 //! before they are multiplied. Magnitude 1: the lower limbs are below 2^52, the top one below 2^48 + 2^9. Magnitude m:
 //! limbs are below m times those. 2^260 is 2^36 + 15632 modulo p.
-#![allow(unsafe_code, reason = "calls into AVX-512 code, and vector loads and stores: twice the speed of AVX2")]
+#![allow(
+    unsafe_code,
+    reason = "calls into AVX-512 code, and vector loads and stores; benches/lanes.rs measures the gain"
+)]
+#![allow(clippy::large_types_passed_by_value, reason = "vectors are registers, and what takes them is inlined")]
 
 use std::arch::x86_64::{
     __m512i as V, _mm256_loadu_si256, _mm512_add_epi64 as add, _mm512_and_si512 as and, _mm512_castsi256_si512,

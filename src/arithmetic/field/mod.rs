@@ -9,12 +9,14 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
+mod bulk;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod ifma;
 mod invert;
 pub mod portable;
 mod single;
 
+pub use bulk::FieldOperation;
 pub(crate) use invert::Inverter;
 
 /// A number below 2^256, least significant limb first.
@@ -36,12 +38,9 @@ pub(crate) trait Kernel {
 /// A value of a form that needs target features exists only on a machine that has them: the forms are private to the
 /// crate, and [`Platform`](super::Platform) names one only after detecting its features. What the forms' `unsafe` relies
 /// on is this.
-pub(crate) trait FieldLanes: Copy + Send + Sync {
+pub(crate) trait FieldLanes: Copy + Send + Sync + 'static {
     /// The number of lanes, at most eight.
     const LANES: usize;
-
-    /// The mask of every lane.
-    const ALL: LaneMask = ((1_u16 << Self::LANES) - 1) as LaneMask;
 
     /// Calls `kernel`, not inlined, compiled with the features that the form needs.
     fn outlined<K: Kernel>(kernel: K) -> K::Output;

@@ -12,15 +12,15 @@ use super::field::{FieldLanes, Kernel, LaneMask, Limbs};
 /// A point in affine coordinates, as it lies in tables: x and y below 2^256. Never infinity.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(64))]
-pub struct AffinePoint {
+pub(crate) struct AffinePoint {
     /// Its x coordinate.
-    pub x: Limbs,
+    pub(crate) x: Limbs,
     /// Its y coordinate.
-    pub y: Limbs,
+    pub(crate) y: Limbs,
 }
 
 /// The generator G (SEC 2, secp256k1).
-pub const GENERATOR: AffinePoint = AffinePoint {
+pub(crate) const GENERATOR: AffinePoint = AffinePoint {
     x: [0x59f2_815b_16f8_1798, 0x029b_fcdb_2dce_28d9, 0x55a0_6295_ce87_0b07, 0x79be_667e_f9dc_bbac],
     y: [0x9c47_d08f_fb10_d4b8, 0xfd17_b448_a685_5419, 0x5da4_fbfc_0e11_08a8, 0x483a_da77_26a3_c465],
 };

@@ -10,6 +10,7 @@ mod difficulty;
 mod genesis;
 pub mod header;
 mod json;
+mod senders;
 mod signer;
 mod spec;
 mod stream;
@@ -23,9 +24,12 @@ pub(crate) use block::MAX_OMMERS;
 pub use block::{Block, BlockError, BlockId, Claim, Mismatch, Ommers};
 pub use genesis::{GenesisError, genesis_from_json, genesis_header};
 pub use json::{JsonError, block_from_json};
-pub use signer::{Rejection, VerifiedBatch, VerifiedTransaction, verify_transactions};
+pub use senders::SenderColumn;
+pub use signer::{
+    Rejection, SenderHints, VerifiedBatch, VerifiedTransaction, verify_transactions, verify_transactions_hinted,
+};
 pub use spec::{ActiveForks, ChainSpec, SpecError};
 pub use stream::{BlockStream, MAX_BLOCK_BYTES, StreamError};
 pub use transaction::{DecodeError, Transaction, decode_transaction, decode_transactions};
-pub use verified::{BlockVerdict, Problem, VerifiedBlock, verify_block};
+pub use verified::{BlockVerdict, Problem, VerifiedBlock, verify_block, verify_block_hinted};
 pub use wide_fee::WideFeeTransaction;

@@ -7,7 +7,7 @@ use alloy_primitives::B256;
 
 use super::block::{Block, BlockId, Claim, Mismatch, Ommers};
 use super::header::{self, HeaderError};
-use super::signer::{Rejection, VerifiedTransaction, verify_transactions};
+use super::signer::{Rejection, SenderHints, VerifiedTransaction, verify_transactions_hinted};
 use super::spec::{ActiveForks, ChainSpec};
 use crate::error::Error;
 use crate::verifier::Verifier;
@@ -95,12 +95,35 @@ pub type BlockVerdict = Result<VerifiedBlock, Vec<Problem>>;
 /// Checks a block by itself: its header under its fork, its body against its header, every signature, and every claim.
 ///
 /// The outer error says that the check could not be made.
+///
+/// Senders that the block's claims name are taken as hints.
 pub fn verify_block(verifier: &Verifier, chain: &ChainSpec, block: Block) -> Result<BlockVerdict, Error> {
+    let mut senders = Vec::new();
+    for claim in &block.claims {
+        if let Claim::Sender { index, sender } = claim
+            && *index < block.transactions.len()
+        {
+            senders.resize(senders.len().max(index + 1), None);
+            senders[*index] = Some(*sender);
+        }
+    }
+    let hints = SenderHints { senders: &senders, source: verifier.claim_source() };
+    verify_block_hinted(verifier, chain, block, hints)
+}
+
+/// Does what [`verify_block`] does, with the same verdicts, with senders that were named beside the block.
+pub fn verify_block_hinted(
+    verifier: &Verifier,
+    chain: &ChainSpec,
+    block: Block,
+    hints: SenderHints<'_>,
+) -> Result<BlockVerdict, Error> {
     let forks = chain.at(&block.header);
     let mut problems: Vec<_> = header::check(&block.header, &forks).err().map(Problem::Header).into_iter().collect();
     problems.extend(check_size(&block, &forks).map(Problem::Header));
     problems.extend(verifier.cpu_backend().install(|| block.check_body()).into_iter().map(Problem::Mismatch));
-    let verified = verify_transactions(verifier, &forks, block.transactions.into_iter().map(Ok).collect())?;
+    let decoded = block.transactions.into_iter().map(Ok).collect();
+    let verified = verify_transactions_hinted(verifier, &forks, decoded, hints)?;
     problems.extend(verified.rejected.into_iter().map(|(index, rejection)| Problem::Transaction { index, rejection }));
     if problems.is_empty() {
         // Without rejections the places are those of the block.

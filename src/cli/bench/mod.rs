@@ -15,6 +15,7 @@ use self::subject::{Prepared, Subject};
 use self::timing::{Budget, time};
 use super::devices::cpu_model;
 use super::{Common, Failure, STOP, Status, print, progress_bar};
+use crate::choice::BackendChoice;
 use crate::cpu::{KeccakLanes, Sha256Lanes};
 use crate::error::Error;
 use crate::report::bench::{BackendNote, BenchReport, Cell, ColdStart, Hardware, SCHEMA, Skipped, compare, crossovers};
@@ -31,6 +32,9 @@ const MAX_REPORT_BYTES: u64 = 16 << 20;
 
 /// The name of the CPU among the backends, which the others are compared with.
 const CPU: &str = "cpu";
+
+/// The name of a GPU among the backends.
+const GPU: &str = "gpu";
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct BenchArgs {
@@ -72,10 +76,10 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Status, Failure> {
         bench.cold_start(subject, &backends)?;
     }
     let subjects: Vec<_> = std::iter::once(recovery).chain(others).collect();
-    let bar = progress_bar(Some((subjects.len() * backends.len() * bench.sizes.len()) as u64), "measuring");
+    let bar = progress_bar(Some(cells(&subjects, &backends, &bench.sizes)), "measuring");
     let reference = bench.reference(&subjects, &backends)?;
     for subject in &subjects {
-        for backend in &backends {
+        for backend in backends.iter().filter(|backend| backend.answers(subject)) {
             bench.measure(subject, backend, &bar)?;
         }
     }
@@ -124,11 +128,38 @@ struct Backend {
     verifier: Verifier,
 }
 
-/// The CPU, and whatever else the arguments name.
+/// The CPU, and the GPU that the arguments name, or that is chosen where they name none.
 fn backends(common: &Common) -> Result<Vec<Backend>, Failure> {
-    let verifier = common.verifier()?;
-    let device = format!("{} threads of {}", verifier.cpu_backend().threads(), processor());
-    Ok(vec![Backend { note: BackendNote { name: CPU.to_owned(), device, driver: None }, verifier }])
+    let verifier = |backend| Common { backend, ..common.clone() }.verifier();
+    let cpu = verifier(BackendChoice::Cpu)?;
+    let device = format!("{} threads of {}", cpu.cpu_backend().threads(), processor());
+    let mut backends = vec![Backend { note: note(CPU, device), verifier: cpu }];
+    let mut chosen = verifier(common.backend.clone())?;
+    if !chosen.backend().starts_with("cpu: ") {
+        if common.backend == BackendChoice::Auto {
+            // One that was not asked for leaves small batches to the CPU.
+            chosen = verifier(BackendChoice::Gpu)?;
+        }
+        backends.push(Backend { note: note(GPU, chosen.backend().to_owned()), verifier: chosen });
+    }
+    Ok(backends)
+}
+
+fn note(name: &str, device: String) -> BackendNote {
+    BackendNote { name: name.to_owned(), device, driver: None }
+}
+
+impl Backend {
+    /// Whether it answers batches of this scheme itself: the verifier hashes on the CPU, whatever checks signatures.
+    fn answers(&self, subject: &Subject) -> bool {
+        self.note.name == CPU || subject.is_of_signatures()
+    }
+}
+
+/// How many cells there are to measure.
+fn cells(subjects: &[Subject], backends: &[Backend], sizes: &[usize]) -> u64 {
+    let answered = |subject| backends.iter().filter(|backend| backend.answers(subject)).count();
+    (subjects.iter().map(answered).sum::<usize>() * sizes.len()) as u64
 }
 
 /// A run of the command.
@@ -161,7 +192,7 @@ impl Bench {
 
     /// The first batch of a scheme on each backend. What schemes have in common, tables for instance, the first pays for.
     fn cold_start(&mut self, subject: &Subject, backends: &[Backend]) -> Result<(), Failure> {
-        for backend in backends {
+        for backend in backends.iter().filter(|backend| backend.answers(subject)) {
             let prepared = subject.prepare(SMALLEST);
             let started = Instant::now();
             run(&prepared, SMALLEST, &backend.verifier)?;

@@ -47,7 +47,7 @@ fn entries() -> Vec<Eisenstein> {
 /// For each class modulo 8, at a + 8 b: the code of its shortest digit, and in bits 8 and 9 what a and b carry.
 pub(super) fn classes() -> [u32; 64] {
     std::array::from_fn(|class| {
-        let (a, b) = ((class % 8) as i32, (class / 8) as i32);
+        let (a, b) = residues(class);
         let of_class = |digit: &Eisenstein| (digit.a - a).rem_euclid(8) == 0 && (digit.b - b).rem_euclid(8) == 0;
         let entries = (0_u32..).zip(entries());
         let digits = entries.flat_map(|(place, entry)| {
@@ -62,6 +62,12 @@ pub(super) fn classes() -> [u32; 64] {
         let carry = |digit: i32, remainder: i32| u32::from(digit != remainder);
         code | carry(digit.a, a) << 8 | carry(digit.b, b) << 9
     })
+}
+
+/// a and b of a class.
+fn residues(class: usize) -> (i32, i32) {
+    let residue = |number: usize| i32::try_from(number % 8).unwrap_or_default();
+    (residue(class), residue(class / 8))
 }
 
 #[cfg(test)]
@@ -84,10 +90,10 @@ mod tests {
     #[test]
     fn every_class_has_its_shortest_digit() {
         for (class, code) in classes().into_iter().enumerate() {
-            let (a, b) = ((class % 8) as i32, (class / 8) as i32);
+            let (a, b) = residues(class);
             let digit = digit(code);
             // What is left is a multiple of 8: nothing, or the 8 that is carried.
-            let carried = Eisenstein { a: (code >> 8 & 1) as i32, b: (code >> 9) as i32 };
+            let carried = Eisenstein { a: (code >> 8 & 1).cast_signed(), b: (code >> 9).cast_signed() };
             assert_eq!((digit.a + 8 * carried.a, digit.b + 8 * carried.b), (a, b));
             let others = all().into_iter().filter(|other| (other.a - a) % 8 == 0 && (other.b - b) % 8 == 0);
             assert_eq!(others.map(Eisenstein::norm).min(), Some(digit.norm()));

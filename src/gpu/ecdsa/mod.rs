@@ -76,9 +76,12 @@ impl Ecdsa {
         {
             let (items, known): (Vec<_>, Vec<_>) = program.known_answers().into_iter().unzip();
             let answers = answer(&items).map_err(|error| error.to_string())?;
-            for ((item, known), answer) in items.iter().zip(&known).zip(&answers) {
-                let on_cpu = program.answer_on_cpu(&P::shorten(*item));
-                if answer != known || on_cpu != *known {
+            let on_cpu = program.answer_on_cpu(&items);
+            if (answers.len(), on_cpu.len()) != (items.len(), items.len()) {
+                return Err(format!("{}: of {} items {} and {}", P::NAME, items.len(), answers.len(), on_cpu.len()));
+            }
+            for (((item, known), answer), on_cpu) in items.iter().zip(&known).zip(&answers).zip(&on_cpu) {
+                if answer != known || on_cpu != known {
                     let name = P::NAME;
                     return Err(format!("{name}: {item:02x?}: {known:?}, device {answer:?}, CPU {on_cpu:?}"));
                 }

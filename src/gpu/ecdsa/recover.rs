@@ -8,7 +8,7 @@ use crate::gpu::program::{Garbled, Program, Step, stride};
 use crate::gpu::shader::constants::ecdsa::{FIELD_RUN, RECOVER_QUADS, SCALAR_RUN, SCRATCH_QUADS, number_of};
 use crate::gpu::shader::ecdsa as kernels;
 use crate::scheme::ecdsa::{RecoverItem, Signer};
-use crate::verdict::{Reason, Verdict};
+use crate::verdict::Verdict;
 
 const ITEM_WORDS: usize = RECOVER_QUADS as usize * 4;
 
@@ -101,8 +101,8 @@ impl Program for Recover {
         item
     }
 
-    fn answer_on_cpu(&self, item: &RecoverItem) -> Verdict<Signer> {
-        cpu::recover(&[*item]).pop().unwrap_or(Verdict::Invalid(Reason::Mismatch))
+    fn answer_on_cpu(&self, items: &[RecoverItem]) -> Vec<Verdict<Signer>> {
+        cpu::recover(items)
     }
 
     fn is_refusal(&self, answer: &Verdict<Signer>) -> bool {

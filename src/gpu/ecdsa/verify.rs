@@ -8,7 +8,7 @@ use crate::gpu::program::{Garbled, Program, Step};
 use crate::gpu::shader::constants::ecdsa::{SCALAR_RUN, SCRATCH_QUADS, VERIFY_QUADS};
 use crate::gpu::shader::ecdsa as kernels;
 use crate::scheme::ecdsa::{KeyBytes, VerifyItem};
-use crate::verdict::{Reason, Verdict};
+use crate::verdict::Verdict;
 
 const ITEM_WORDS: usize = VERIFY_QUADS as usize * 4;
 
@@ -91,8 +91,8 @@ impl Program for Verify {
         item
     }
 
-    fn answer_on_cpu(&self, item: &VerifyItem) -> Verdict<()> {
-        cpu::verify(&[*item]).pop().unwrap_or(Verdict::Invalid(Reason::Mismatch))
+    fn answer_on_cpu(&self, items: &[VerifyItem]) -> Vec<Verdict<()>> {
+        cpu::verify(items)
     }
 
     fn is_refusal(&self, answer: &Verdict<()>) -> bool {

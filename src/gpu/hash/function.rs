@@ -84,7 +84,7 @@ impl Function for Sha256 {
     fn finish(length: usize, words: &mut [u32]) {
         let bits = 8 * length as u64;
         if let [.., high, low] = words {
-            [*high, *low] = [(bits >> 32) as u32, bits as u32];
+            [*high, *low] = [(bits >> 32) as u32, (bits & 0xffff_ffff) as u32];
         }
     }
 }

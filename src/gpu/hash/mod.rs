@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 
 use super::program::{Garbled, HEADER_WORDS, Program, Step, stride};
 use super::shader::HASH_MAX_BLOCKS;
-use crate::cpu::{keccak256, sha256, sha256d};
+use crate::cpu::{hash_each, keccak256, sha256, sha256d};
 use crate::scheme::hash::HashFunction;
 
 pub(super) use function::{Function, Keccak256, Sha256, Sha256d};
@@ -80,19 +80,17 @@ impl<F: Function> Program for Messages<F> {
     }
 
     fn settle(&self, message: &&[u8]) -> Option<[u8; 32]> {
-        (F::blocks(message.len()) > MAX_BLOCKS).then(|| self.answer_on_cpu(message))
+        (F::blocks(message.len()) > MAX_BLOCKS).then(|| hash(F::FUNCTION, message))
     }
 
     fn shorten<'a>(item: &'static [u8]) -> &'a [u8] {
         item
     }
 
-    fn answer_on_cpu(&self, message: &&[u8]) -> [u8; 32] {
-        match F::FUNCTION {
-            HashFunction::Sha256 => sha256(message),
-            HashFunction::Sha256d => sha256d(message),
-            HashFunction::Keccak256 => keccak256(message),
-        }
+    fn answer_on_cpu(&self, messages: &[&[u8]]) -> Vec<[u8; 32]> {
+        let mut digests = vec![[0; 32]; messages.len()];
+        hash_each(F::FUNCTION, messages, &mut digests);
+        digests
     }
 
     fn is_refusal(&self, _: &[u8; 32]) -> bool {
@@ -106,7 +104,16 @@ impl<F: Function> Program for Messages<F> {
         let edges = (1..=3).flat_map(|blocks| [blocks * block - F::LEAST_PADDING, blocks * block]);
         let lengths = (0..=5).chain(edges.flat_map(|edge| [edge - 1, edge, edge + 1])).chain([longest]);
         let messages = lengths.filter_map(|length| KNOWN_MESSAGE.get(..length));
-        messages.map(|message| (message, self.answer_on_cpu(&message))).collect()
+        messages.map(|message| (message, hash(F::FUNCTION, message))).collect()
+    }
+}
+
+/// One message on the CPU.
+fn hash(function: HashFunction, message: &[u8]) -> [u8; 32] {
+    match function {
+        HashFunction::Sha256 => sha256(message),
+        HashFunction::Sha256d => sha256d(message),
+        HashFunction::Keccak256 => keccak256(message),
     }
 }
 

@@ -73,8 +73,8 @@ impl Program for Products {
         item
     }
 
-    fn answer_on_cpu(&self, item: &&Pair) -> [u32; 8] {
-        product(item)
+    fn answer_on_cpu(&self, items: &[&Pair]) -> Vec<[u32; 8]> {
+        items.iter().map(|item| product(item)).collect()
     }
 
     fn is_refusal(&self, _: &[u32; 8]) -> bool {

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+use rayon::slice::ParallelSlice;
 
 use super::chunk::{Chunk, Pace, Place, Room};
 use super::recheck::Budget;
@@ -25,6 +26,10 @@ const SETTLED_AT_ONCE: usize = 4_096;
 
 /// Items that a thread checks by itself at a time.
 const SETTLED_PER_TASK: usize = 256;
+
+/// Items that a thread has the CPU's engine answer at a time, and what they are a multiple of: the lanes of its vectors.
+const ON_CPU_BLOCK: usize = 256;
+const ON_CPU_LANES: usize = 8;
 
 /// What an adapter serves, its items and answers forgotten.
 pub(in crate::gpu) trait Serving: fmt::Debug + Send + Sync {
@@ -99,17 +104,31 @@ impl<P: Program> Served<P> {
         Given { answers, fault }
     }
 
-    /// The answers that the CPU gives.
+    /// The answers, those that the device did not give by the CPU. Fewer than there are items if the CPU lost some.
     pub(in crate::gpu) fn answer_on_cpu<'a>(
         &'a self,
         cpu: &CpuBackend,
-        answers: Vec<Option<P::Answer>>,
+        mut answers: Vec<Option<P::Answer>>,
         item: &(impl Fn(usize) -> P::Item<'a> + Sync),
     ) -> Vec<P::Answer> {
-        let fill = |(index, answer): (usize, Option<P::Answer>)| {
-            answer.unwrap_or_else(|| self.program.answer_on_cpu(&item(index)))
+        let open: Vec<_> = (0..answers.len()).filter(|index| answers[*index].is_none()).collect();
+        let items: Vec<_> = open.iter().map(|index| item(*index)).collect();
+        for (index, answer) in open.into_iter().zip(self.all_on_cpu(cpu, &items)) {
+            answers[index] = Some(answer);
+        }
+        answers.into_iter().map_while(|answer| answer).collect()
+    }
+
+    /// The CPU's answers in order, on all its threads; none if any was lost, which would shift the others.
+    fn all_on_cpu(&self, cpu: &CpuBackend, items: &[P::Item<'_>]) -> Vec<P::Answer> {
+        let a_thread = items.len().div_ceil(cpu.threads().max(1));
+        let block = a_thread.next_multiple_of(ON_CPU_LANES).clamp(ON_CPU_LANES, ON_CPU_BLOCK);
+        let answer = |items: &[P::Item<'_>]| {
+            let answers = self.program.answer_on_cpu(items);
+            (answers.len() == items.len()).then_some(answers)
         };
-        cpu.install(|| rayon::iter::IndexedParallelIterator::enumerate(answers.into_par_iter()).map(fill).collect())
+        let blocks: Option<Vec<_>> = cpu.install(|| items.par_chunks(block).map(answer).collect());
+        blocks.unwrap_or_default().into_iter().flatten().collect()
     }
 
     fn run<'a>(
@@ -261,14 +280,20 @@ impl<P: Program> Served<P> {
             return Ok(());
         }
         let sample = Sampler::new()?.distinct(allowed, refused.len());
+        let lanes: Vec<_> = sample.iter().map(|at| refused[*at]).collect();
+        let items: Vec<_> = lanes.iter().map(|lane| chunk.lanes[*lane]).collect();
         let started = Instant::now();
-        let disagrees = |lane: &usize| self.program.answer_on_cpu(&chunk.lanes[*lane]) != given[*lane];
-        let wrong = cpu.install(|| sample.par_iter().map(|at| refused[*at]).find_any(disagrees));
-        self.budget().spent(started.elapsed(), sample.len());
-        metrics::counter!("phalanx.gpu.rechecks", "program" => P::NAME).increment(sample.len() as u64);
-        match wrong {
+        let by_cpu = self.all_on_cpu(cpu, &items);
+        self.budget().spent(started.elapsed(), items.len());
+        metrics::counter!("phalanx.gpu.rechecks", "program" => P::NAME).increment(items.len() as u64);
+        if by_cpu.len() != items.len() {
+            return Err(self.wrong(chunk, 0, "the CPU lost items that it was to check again"));
+        }
+        match lanes.iter().zip(&by_cpu).find(|(lane, answer)| given[**lane] != **answer) {
             None => Ok(()),
-            Some(lane) => Err(self.wrong(chunk, lane, &format!("{:?}, which the CPU does not say", given[lane]))),
+            Some((lane, answer)) => {
+                Err(self.wrong(chunk, *lane, &format!("{:?}, where the CPU says {answer:?}", given[*lane])))
+            }
         }
     }
 
@@ -346,9 +371,7 @@ impl<'a, P: Program, F: Fn(usize) -> P::Item<'a> + Sync> Open<'a, '_, P, F> {
                 (index, item, program.settle(&item))
             };
             let indices = (self.next..end).into_par_iter();
-            let looked: Vec<_> = self.cpu.install(|| {
-                rayon::iter::IndexedParallelIterator::with_min_len(indices, SETTLED_PER_TASK).map(look).collect()
-            });
+            let looked: Vec<_> = self.cpu.install(|| indices.with_min_len(SETTLED_PER_TASK).map(look).collect());
             for (index, item, settled) in looked {
                 match settled {
                     Some(answer) => answers[index] = Some(answer),

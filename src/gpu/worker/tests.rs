@@ -88,8 +88,8 @@ impl Program for Sums {
         item
     }
 
-    fn answer_on_cpu(&self, item: &&[u32]) -> Self::Answer {
-        sum(item)
+    fn answer_on_cpu(&self, items: &[&[u32]]) -> Vec<Self::Answer> {
+        items.iter().map(|item| sum(item)).collect()
     }
 
     fn is_refusal(&self, answer: &Self::Answer) -> bool {

@@ -13,10 +13,10 @@ use super::{Answer, Contender, Row};
 const ITEMS: [usize; 3] = [64, 1_024, 16_384];
 
 /// What every contender of `verify` says of a valid signature.
-const VALID: Answer = [1; 32];
+pub(super) const VALID: Answer = [1; 32];
 
 /// A signature, its key and what was signed, as bytes.
-struct Signed {
+pub(super) struct Signed {
     digest: [u8; 32],
     compact: [u8; 64],
     recovery_id: u8,
@@ -26,20 +26,23 @@ struct Signed {
 pub(super) fn rows() -> Vec<Row<'static>> {
     let signed: &'static [Signed] = (0..ITEMS[ITEMS.len() - 1]).map(sign).collect::<Vec<_>>().leak();
     let batches = ITEMS.map(|items| &signed[..items]);
-    batches.map(recover).into_iter().chain(batches.map(verify)).collect()
+    let by_themselves = batches.map(recover).into_iter().chain(batches.map(verify));
+    by_themselves.chain(super::batch::rows(&batches)).collect()
 }
 
 /// Signatures with a low s, each by a key of its own.
 fn sign(index: usize) -> Signed {
-    let hash = |what: &[u8]| -> [u8; 32] {
-        Sha256::new().chain_update(what).chain_update(index.to_le_bytes()).finalize().into()
-    };
-    let digest = hash(b"digest");
-    let secret = SecretKey::from_secret_bytes(hash(b"key")).expect("a hash is a key but for one in 2^128");
+    let digest = hash(b"digest", index);
+    let secret = SecretKey::from_secret_bytes(hash(b"key", index)).expect("a hash is a key but for one in 2^128");
     let signature = RecoverableSignature::sign_ecdsa_recoverable(Message::from_digest(digest), &secret);
     let (id, compact) = signature.serialize_compact();
     let key = PublicKey::from_secret_key(&secret).serialize();
     Signed { digest, compact, recovery_id: id.to_u8(), key }
+}
+
+/// The digest or the secret key of an item.
+pub(super) fn hash(what: &[u8], index: usize) -> [u8; 32] {
+    Sha256::new().chain_update(what).chain_update(index.to_le_bytes()).finalize().into()
 }
 
 impl Signed {
@@ -49,21 +52,28 @@ impl Signed {
     }
 }
 
-fn recover(signed: &'static [Signed]) -> Row<'static> {
+/// What is recovered, as a batch.
+pub(super) fn recover_batch(signed: &[Signed]) -> RecoverBatch {
     let item = |signed: &Signed| RecoverItem {
         digest: signed.digest,
         signature: signed.signature(),
         recovery_id: signed.recovery_id,
         rules: Rules::EthTyped,
     };
-    let batch: RecoverBatch = signed.iter().map(item).collect();
-    let libsecp256k1 = |index: usize| {
-        let Signed { digest, compact, recovery_id, .. } = &signed[index];
-        let id = RecoveryId::from_u8_masked(*recovery_id);
-        let key = RecoverableSignature::from_compact(compact, id)
-            .and_then(|signature| signature.recover_ecdsa(Message::from_digest(*digest)));
-        key.map_or([0; 32], |key| address(&key.serialize_uncompressed()))
-    };
+    signed.iter().map(item).collect()
+}
+
+/// The address of a signer by libsecp256k1.
+pub(super) fn libsecp256k1_recover(signed: &Signed) -> Answer {
+    let Signed { digest, compact, recovery_id, .. } = signed;
+    let id = RecoveryId::from_u8_masked(*recovery_id);
+    let key = RecoverableSignature::from_compact(compact, id)
+        .and_then(|signature| signature.recover_ecdsa(Message::from_digest(*digest)));
+    key.map_or([0; 32], |key| address(&key.serialize_uncompressed()))
+}
+
+fn recover(signed: &'static [Signed]) -> Row<'static> {
+    let batch = recover_batch(signed);
     let k256 = |index: usize| {
         let Signed { digest, compact, recovery_id, .. } = &signed[index];
         let key = k256::ecdsa::Signature::from_slice(compact).ok().and_then(|signature| {
@@ -90,7 +100,7 @@ fn recover(signed: &'static [Signed]) -> Row<'static> {
             verdicts.iter().map(answer).collect()
         }),
         peers: vec![
-            Contender::each("libsecp256k1", libsecp256k1),
+            Contender::each("libsecp256k1", move |index| libsecp256k1_recover(&signed[index])),
             Contender::each("k256 0.14", k256),
             Contender::each("alloy's default (k256 0.13)", alloy),
         ],
@@ -135,7 +145,7 @@ fn address(key: &[u8]) -> Answer {
 }
 
 /// 20 bytes at the end of a word.
-fn word(address: &[u8]) -> Answer {
+pub(super) fn word(address: &[u8]) -> Answer {
     let mut word = [0; 32];
     word[12..].copy_from_slice(address);
     word

@@ -3,6 +3,7 @@
 //! A [`Row`] is what is asked and who answers it; to add one, write a function like those of [`hash`] and name it in
 //! [`rows`]. All contenders of a row must give the same answers before any of them is timed.
 
+mod batch;
 mod ecdsa;
 mod hash;
 mod measure;

@@ -127,15 +127,14 @@ fn glv_split(layout: &Layout) -> Rendered {
     let c2 = quotient(layout, &mut body, "d", &k, &G2);
     // Modulo a power of two well above the halves.
     let width = 143_u32.div_ceil(layout.bits) as usize;
-    let minus = |value: u128, above: u32| {
-        let words: Vec<u32> = (0..4).map(|word| (value >> (32 * word)) as u32).chain([above, 0, 0, 0]).collect();
-        let words: [u32; 8] = words.try_into().unwrap_or_default();
-        layout.limbs_of(&complement_of(words), width)
+    let words = |value: u128, above: u8| {
+        let mut number = [0; 32];
+        number[15] = above;
+        number[16..].copy_from_slice(&value.to_be_bytes());
+        words_of(&number)
     };
-    let plus = |value: u128| {
-        let words: Vec<u32> = (0..4).map(|word| (value >> (32 * word)) as u32).collect();
-        layout.limbs_of(&words, width)
-    };
+    let minus = |value: u128, above: u8| layout.limbs_of(&complement_of(words(value, above)), width);
+    let plus = |value: u128| layout.limbs_of(&words(value, 0), width);
     let halves = [("k1", Some(&k), minus(A1, 0), minus(A2_ABOVE_2_128, 1)), ("k2", None, plus(MINUS_B1), minus(A1, 0))];
     for (name, start, first, second) in halves {
         let mut carried: Option<Value> = None;

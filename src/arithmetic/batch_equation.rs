@@ -1,0 +1,196 @@
+//! The randomised batch check: many claims R = g G + k Q, put to the test as one.
+//!
+//! With a random 128-bit coefficient a for each claim, all of them hold if the sum of a (R - g G - k Q) is the point at infinity;
+//! where one does not, the sum is at infinity with probability 2^-128, since the group has prime order and every point is on the
+//! curve (Bellare, Garay, Rabin, EUROCRYPT 1998; BIP-340, "Batch verification"). That needs coefficients which whoever made
+//! the signatures cannot know: they come from the operating system's generator, anew for every batch.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::field::FieldLanes;
+use super::field::portable::Element;
+use super::group::{AffinePoint, GENERATOR};
+use super::multiscalar::Multiscalar;
+use super::{Half, Scalar};
+
+/// R = g G + k Q, all of them public. The points are on the curve, with coordinates below p.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim {
+    /// R.
+    pub(crate) ephemeral: AffinePoint,
+    /// g.
+    pub(crate) generator_factor: Scalar,
+    /// Q.
+    pub(crate) key: AffinePoint,
+    /// k.
+    pub(crate) key_factor: Scalar,
+}
+
+/// Claims with their coefficients.
+pub(crate) struct BatchEquation {
+    terms: Vec<Term>,
+    /// Every distinct key.
+    keys: Vec<AffinePoint>,
+}
+
+/// A claim times its coefficient.
+struct Term {
+    coefficient: u128,
+    ephemeral: AffinePoint,
+    /// a g.
+    generator_factor: Scalar,
+    /// a k.
+    key_factor: Scalar,
+    /// Which of the keys.
+    key: usize,
+}
+
+impl BatchEquation {
+    /// Draws a coefficient for each claim; `None` where the operating system has no randomness to give.
+    pub(crate) fn new(claims: &[Claim]) -> Option<Self> {
+        let mut random = vec![0; claims.len() * size_of::<u128>()];
+        getrandom::fill(&mut random).ok()?;
+        let (coefficients, _) = random.as_chunks();
+        Some(Self::with_coefficients(claims, coefficients.iter().map(|bytes| u128::from_le_bytes(*bytes))))
+    }
+
+    /// Claims with coefficients that are given. Whoever can predict them can make false claims pass.
+    fn with_coefficients(claims: &[Claim], coefficients: impl Iterator<Item = u128>) -> Self {
+        let mut keys = Vec::new();
+        let mut numbers = HashMap::with_capacity(claims.len());
+        let terms = claims
+            .iter()
+            .zip(coefficients)
+            .map(|(claim, coefficient)| {
+                let number = numbers.entry((claim.key.x, claim.key.y)).or_insert_with(|| {
+                    keys.push(claim.key);
+                    keys.len() - 1
+                });
+                let factor = Scalar::from_u128(coefficient);
+                Term {
+                    coefficient,
+                    ephemeral: claim.ephemeral,
+                    generator_factor: factor * claim.generator_factor,
+                    key_factor: factor * claim.key_factor,
+                    key: *number,
+                }
+            })
+            .collect();
+        Self { terms, keys }
+    }
+
+    /// Whether the claims of a range hold, all of them.
+    pub(crate) fn holds<F: FieldLanes>(&self, range: Range<usize>, multiscalar: &mut Multiscalar<F>) -> bool {
+        let terms = &self.terms[range];
+        let mut points = Vec::with_capacity(3 * terms.len() + 2);
+        let mut halves = Vec::with_capacity(3 * terms.len() + 2);
+        let mut generator_factor = Scalar::ZERO;
+        let mut key_factors = vec![Scalar::ZERO; self.keys.len()];
+        for term in terms {
+            points.push(term.ephemeral);
+            halves.push(Half { magnitude: term.coefficient, negative: true });
+            generator_factor += term.generator_factor;
+            key_factors[term.key] += term.key_factor;
+        }
+        let keys = self.keys.iter().zip(&key_factors).filter(|(_, factor)| !factor.is_zero());
+        for (point, factor) in keys.chain([(&GENERATOR, &generator_factor)]) {
+            let (first, second) = factor.glv_split();
+            points.extend([*point, point.times_lambda()]);
+            halves.extend([first, second]);
+        }
+        multiscalar.sum(&points, &halves).is_infinity()
+    }
+}
+
+/// Whether a point with coordinates below p is on the curve: y² = x³ + 7.
+pub(crate) fn is_on_curve(point: &AffinePoint) -> bool {
+    let (x, y) = (Element::from_limbs(point.x), Element::from_limbs(point.y));
+    y.square() == x.square() * x + Element::SEVEN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arithmetic::group::complete::Point;
+    use crate::arithmetic::platform::OnLanes;
+    use crate::arithmetic::{Platform, ecdsa};
+
+    fn point(factor: u64) -> AffinePoint {
+        let sum = (0..factor).fold(Point::INFINITY, |sum, _| sum.add(&GENERATOR));
+        sum.to_affine().expect("a small multiple of G")
+    }
+
+    fn claim(generator: u64, key: u64, factor: u64) -> Claim {
+        Claim {
+            ephemeral: point(generator + key * factor),
+            generator_factor: Scalar::from_u128(generator.into()),
+            key: point(key),
+            key_factor: Scalar::from_u128(factor.into()),
+        }
+    }
+
+    fn holds(equation: &BatchEquation, range: Range<usize>) -> Vec<bool> {
+        struct Holds<'a>(&'a BatchEquation, Range<usize>);
+        impl OnLanes for Holds<'_> {
+            type Output = bool;
+            fn run<F: FieldLanes>(self) -> bool {
+                self.0.holds::<F>(self.1, &mut Multiscalar::new())
+            }
+        }
+        Platform::available().into_iter().map(|platform| platform.run(Holds(equation, range.clone()))).collect()
+    }
+
+    #[test]
+    fn true_claims_hold_and_one_false_claim_is_noticed_wherever_it_is() {
+        let mut claims: Vec<Claim> = (0..40).map(|index| claim(index % 7, index % 5 + 1, index % 11 + 1)).collect();
+        let equation = BatchEquation::new(&claims).unwrap();
+        assert!(holds(&equation, 0..40).into_iter().all(|holds| holds));
+        assert!(holds(&equation, 0..0).into_iter().all(|holds| holds));
+        for place in [0, 17, 39] {
+            let right = claims[place];
+            claims[place].ephemeral = point(100);
+            let equation = BatchEquation::new(&claims).unwrap();
+            assert!(!holds(&equation, 0..40).into_iter().any(|holds| holds));
+            assert!(holds(&equation, 0..place).into_iter().all(|holds| holds));
+            assert!(!holds(&equation, place..place + 1).into_iter().any(|holds| holds));
+            claims[place] = right;
+        }
+    }
+
+    #[test]
+    fn claims_that_cancel_under_known_coefficients_do_not_under_random_ones() {
+        // 3 (R - 2 T) + 2 (R' + 3 T): both false, for T = G.
+        let mut claims = [claim(5, 2, 3), claim(6, 3, 2)];
+        claims[0].ephemeral = point(11 - 2);
+        claims[1].ephemeral = point(12 + 3);
+        let known = BatchEquation::with_coefficients(&claims, [3, 2].into_iter());
+        assert!(holds(&known, 0..2).into_iter().all(|holds| holds));
+        let random = BatchEquation::new(&claims).unwrap();
+        assert!(!holds(&random, 0..2).into_iter().any(|holds| holds));
+    }
+
+    #[test]
+    fn coefficients_are_new_for_every_equation() {
+        let claims = [claim(5, 2, 3); 2];
+        let equations = [(); 2].map(|()| BatchEquation::new(&claims).unwrap());
+        let coefficients: std::collections::BTreeSet<u128> =
+            equations.iter().flat_map(|equation| &equation.terms).map(|term| term.coefficient).collect();
+        assert_eq!(coefficients.len(), 4);
+    }
+
+    #[test]
+    fn keys_are_merged() {
+        let claims: Vec<Claim> = (0..40).map(|index| claim(index, index % 3 + 1, 2)).collect();
+        assert_eq!(BatchEquation::new(&claims).unwrap().keys.len(), 3);
+    }
+
+    #[test]
+    fn points_off_the_curve_are_told() {
+        assert!(is_on_curve(&GENERATOR));
+        assert!(!is_on_curve(&AffinePoint { x: GENERATOR.y, y: GENERATOR.x }));
+        assert!(!is_on_curve(&AffinePoint::INFINITY));
+        let names = [ecdsa::Named::Uncompressed(GENERATOR)];
+        assert_eq!(ecdsa::lift(Platform::detect(), &names).1, [true]);
+    }
+}

@@ -1,0 +1,110 @@
+//! The randomised batch check of many claims, at a bounded cost whatever the share of false ones.
+//!
+//! A check proves that every claim of a run holds, or it says nothing about any. A run that fails is cut into parts, once;
+//! what no check proves is left to the exact way, which gives every verdict that is not "valid".
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::iter::ParallelIterator;
+use rayon::slice::ParallelSlice;
+
+use crate::arithmetic::batch_equation::{BatchEquation, Claim};
+use crate::arithmetic::field::FieldLanes;
+use crate::arithmetic::multiscalar::Multiscalar;
+use crate::arithmetic::{OnLanes, Platform};
+
+/// Items of one check, at most. Larger checks take a little less for each item and lose more to one that is false.
+const RUN: usize = 4096;
+
+/// Items of one check, at least, where threads could share them out further.
+const SHORTEST_RUN: usize = 512;
+
+/// Parts of a run that failed.
+const PARTS: usize = 8;
+
+/// Items of a part, at least: of fewer, the check is not worth its price where the run has failed already.
+const SHORTEST_PART: usize = 128;
+
+/// Which of the items are proven to be valid.
+///
+/// `claims` makes of each item of a run the claim that it is valid, or nothing where there is none to be made of it. Items
+/// are put to the test in runs, on the threads of the pool this is called from.
+pub(super) fn prove<T: Sync>(
+    platform: Platform,
+    items: &[T],
+    claims: impl Fn(&[T]) -> Vec<Option<Claim>> + Sync,
+) -> Vec<bool> {
+    let run = items.len().div_ceil(rayon::current_num_threads()).clamp(SHORTEST_RUN, RUN);
+    let record = Record::default();
+    items
+        .par_chunks(run)
+        .flat_map_iter(|items| {
+            let claims = claims(items);
+            let made: Vec<Claim> = claims.iter().copied().flatten().collect();
+            let mut proven = platform.run(Prove { claims: &made, record: &record }).into_iter();
+            claims.into_iter().map(move |claim| claim.is_some() && proven.next().unwrap_or(false))
+        })
+        .collect()
+}
+
+/// How the parts of the runs before fared.
+#[derive(Default)]
+struct Record {
+    tried: AtomicUsize,
+    failed: AtomicUsize,
+}
+
+impl Record {
+    fn enter(&self, holds: bool) {
+        self.tried.fetch_add(1, Ordering::Relaxed);
+        self.failed.fetch_add(usize::from(!holds), Ordering::Relaxed);
+    }
+
+    /// Whether so many parts have failed that a whole run is sure to.
+    fn is_bad(&self) -> bool {
+        mostly_failed(self.tried.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+}
+
+/// Whether more than half of the parts have failed, and more than one of them.
+const fn mostly_failed(tried: usize, failed: usize) -> bool {
+    failed > 1 && 2 * failed > tried
+}
+
+/// Proves the claims of a run.
+struct Prove<'a> {
+    claims: &'a [Claim],
+    record: &'a Record,
+}
+
+impl OnLanes for Prove<'_> {
+    type Output = Vec<bool>;
+
+    fn run<F: FieldLanes>(self) -> Vec<bool> {
+        let Self { claims, record } = self;
+        let mut proven = vec![false; claims.len()];
+        // Without randomness nothing can be proven.
+        let Some(equation) = BatchEquation::new(claims) else { return proven };
+        let mut multiscalar = Multiscalar::<F>::new();
+        if !record.is_bad() && equation.holds(0..claims.len(), &mut multiscalar) {
+            proven.fill(true);
+            return proven;
+        }
+        let part = claims.len().div_ceil(PARTS).max(SHORTEST_PART);
+        if part >= claims.len() {
+            return proven;
+        }
+        let (mut tried, mut failed) = (0, 0);
+        for (number, proven) in proven.chunks_mut(part).enumerate() {
+            let start = number * part;
+            let holds = equation.holds(start..start + proven.len(), &mut multiscalar);
+            proven.fill(holds);
+            record.enter(holds);
+            (tried, failed) = (tried + 1, failed + usize::from(!holds));
+            if mostly_failed(tried, failed) {
+                break;
+            }
+        }
+        proven
+    }
+}

@@ -1,0 +1,169 @@
+//! Recovery with hints: a signature whose signer is named, and known by key, is put to the batch check and not recovered.
+//!
+//! A hint is believed as far as it can be proven: where the equation of recovery holds with the key of the address named, that key
+//! is what recovery would have found. Everything else is recovered, so a wrong hint costs time and changes no verdict.
+
+use std::sync::{Mutex, PoisonError};
+
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+
+use crate::arithmetic::Platform;
+use crate::arithmetic::batch_equation::Claim;
+use crate::batch::Batch;
+use crate::key_book::KeyBook;
+use crate::scheme::ecdsa::{Address, KeyBytes, RecoverBatch, Signer};
+use crate::verdict::Verdict;
+
+use super::CpuBackend;
+use super::batch_check::prove;
+use super::ecdsa::{named, prepare_recovery};
+use super::ecdsa_claims::{Subject, claims};
+
+/// One hint in this many may be wrong before its source loses credit.
+const TOLERATED_SHARE: usize = 64;
+
+/// A source that keeps failing is not believed for up to 2^this times as many items as it was.
+const MOST_DISTRUST: u32 = 12;
+
+/// Where hints come from, and how they have fared: a feed, a column of an archive, a peer.
+///
+/// Once more than a small share of its hints proved wrong, a source is not believed for as many items as it was believed
+/// for, and for twice as many each time it happens again; so what wrong hints cost is bounded by a share of the recoveries,
+/// which shrinks as they go on.
+#[derive(Debug, Default)]
+pub struct HintSource {
+    credit: Mutex<Credit>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Credit {
+    /// Items for which it is not believed yet.
+    suspended: usize,
+    /// How often it failed, less how often it did well since.
+    distrust: u32,
+}
+
+impl HintSource {
+    /// A source about which nothing is known.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether hints for a batch of this many items are to be believed; counts them off a suspension if not.
+    fn believes(&self, items: usize) -> bool {
+        let mut credit = self.credit.lock().unwrap_or_else(PoisonError::into_inner);
+        let believed = credit.suspended == 0;
+        credit.suspended = credit.suspended.saturating_sub(items);
+        believed
+    }
+
+    /// Enters how many of the hints that were believed proved wrong.
+    fn settle(&self, believed: usize, wrong: usize) {
+        let mut credit = self.credit.lock().unwrap_or_else(PoisonError::into_inner);
+        if wrong > believed / TOLERATED_SHARE {
+            credit.suspended = credit.suspended.saturating_add(believed << credit.distrust.min(MOST_DISTRUST));
+            credit.distrust = (credit.distrust + 1).min(MOST_DISTRUST);
+        } else if believed > 0 {
+            credit.distrust = credit.distrust.saturating_sub(1);
+        }
+    }
+}
+
+/// Who is said to have signed each item of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Hints<'a> {
+    /// An address, or nothing, for each item in the batch's order. Items past the end have no hint.
+    pub senders: &'a [Option<Address>],
+    /// Where they come from.
+    pub source: &'a HintSource,
+}
+
+/// Items a thread takes at a time to look their hints up.
+const CANDIDATES_PER_TASK: usize = 256;
+
+/// What became of the hints of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HintReport {
+    /// Items whose hint was proven right by the batch check.
+    pub proven: usize,
+    /// Items that were put to the batch check and not proven: hints that were wrong, and what was checked with them.
+    pub unproven: usize,
+    /// Items that were recovered, unproven ones included.
+    pub recovered: usize,
+}
+
+/// Recovers every item, as `recover` does, and proves instead of recovering where a hint and the book allow it. What
+/// `recover` finds goes into the book.
+pub(crate) fn recover_hinted<E>(
+    cpu: &CpuBackend,
+    batch: &RecoverBatch,
+    hints: Hints<'_>,
+    book: &KeyBook,
+    recover: impl FnOnce(&RecoverBatch) -> Result<Vec<Verdict<Signer>>, E>,
+) -> Result<(Vec<Verdict<Signer>>, HintReport), E> {
+    let believed = hints.source.believes(batch.len());
+    let candidates = if believed { cpu.install(|| candidates(batch, hints, book)) } else { Vec::new() };
+    let proven = cpu.install(|| prove(cpu.platform, &candidates, |run| claims_of(cpu.platform, run)));
+    let mut signers = vec![None; batch.len()];
+    for (candidate, _) in candidates.iter().zip(&proven).filter(|(_, proven)| **proven) {
+        signers[candidate.index] = Some(candidate.signer);
+    }
+    let rest: RecoverBatch = unproven(batch, &signers);
+    let recovered = recover(&rest)?;
+    let report = HintReport {
+        proven: batch.len() - rest.len(),
+        unproven: candidates.len() + rest.len() - batch.len(),
+        recovered: rest.len(),
+    };
+    for signer in recovered.iter().filter_map(|verdict| verdict.valid()) {
+        book.learn(&signer);
+    }
+    let mut recovered = recovered.into_iter();
+    let verdicts: Vec<_> = signers
+        .into_iter()
+        // As many were recovered as are missing; the caller counts the verdicts.
+        .filter_map(|signer| signer.map(Verdict::Valid).or_else(|| recovered.next()))
+        .collect();
+    let wrong = candidates.iter().filter(|candidate| {
+        !matches!(verdicts.get(candidate.index), Some(Verdict::Valid(signer)) if *signer == candidate.signer)
+    });
+    hints.source.settle(candidates.len(), wrong.count());
+    Ok((verdicts, report))
+}
+
+/// An item whose signer is named and known by key.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    index: usize,
+    subject: Subject,
+    signer: Signer,
+}
+
+/// The items that pass every check but those of the curve, and whose hint the book knows.
+fn candidates(batch: &RecoverBatch, hints: Hints<'_>, book: &KeyBook) -> Vec<Candidate> {
+    let candidate = |(index, sender): (usize, &Option<Address>)| {
+        let sender = sender.as_ref()?;
+        let recovery = prepare_recovery(&batch.get(index)?.ok()?).ok()?;
+        let signer = book.get(sender)?;
+        let key = named(&KeyBytes::Uncompressed(signer.public_key));
+        Some(Candidate { index, subject: Subject { recovery, key }, signer })
+    };
+    hints.senders.par_iter().enumerate().with_min_len(CANDIDATES_PER_TASK).filter_map(candidate).collect()
+}
+
+fn claims_of(platform: Platform, run: &[Candidate]) -> Vec<Option<Claim>> {
+    let subjects: Vec<Subject> = run.iter().map(|candidate| candidate.subject).collect();
+    claims(platform, &subjects)
+}
+
+/// The items without a signer, among them those that did not parse.
+fn unproven(batch: &RecoverBatch, signers: &[Option<Signer>]) -> RecoverBatch {
+    let mut rest = Batch::with_capacity(signers.iter().filter(|signer| signer.is_none()).count());
+    for (index, _) in signers.iter().enumerate().filter(|(_, signer)| signer.is_none()) {
+        if let Some(item) = batch.get(index) {
+            rest.push_parsed(item);
+        }
+    }
+    rest
+}

@@ -1,0 +1,148 @@
+//! BIP-340: its vectors, one at a time and in batches, and libsecp256k1's verdict on whatever else.
+
+mod common;
+
+use common::curve;
+use phalanx::scheme::schnorr::{SchnorrBatch, SchnorrItem};
+use phalanx::{Reason, Verdict, Verifier};
+use proptest::prelude::*;
+
+/// Key, message, signature and the verdict of each of BIP-340's vectors.
+fn vectors() -> Option<Vec<(Vec<u8>, Vec<u8>, Vec<u8>, bool)>> {
+    let path = common::test_data("vectors")?.join("bip340_test-vectors.csv");
+    let text = std::fs::read_to_string(path).unwrap();
+    let vector = |line: &str| {
+        let fields: Vec<&str> = line.split(',').collect();
+        let bytes = |field: usize| hex::decode(fields[field]).unwrap();
+        (bytes(2), bytes(4), bytes(5), fields[6] == "TRUE")
+    };
+    Some(text.lines().skip(1).map(vector).collect())
+}
+
+fn verify(verifier: &Verifier, items: &[Result<SchnorrItem, Reason>]) -> Vec<Verdict<()>> {
+    let mut batch = SchnorrBatch::with_capacity(items.len());
+    items.iter().for_each(|item| batch.push_parsed(*item));
+    verifier.verify_schnorr(&batch).unwrap()
+}
+
+#[test]
+fn the_vectors_of_bip_340() {
+    let Some(vectors) = vectors() else { return };
+    assert_eq!(vectors.len(), 19);
+    assert_eq!(vectors.iter().filter(|(.., valid)| *valid).count(), 9);
+    let items: Vec<_> =
+        vectors.iter().map(|(key, message, signature, _)| SchnorrItem::parse(message, signature, key)).collect();
+    let expected: Vec<bool> = vectors.iter().map(|(.., valid)| *valid).collect();
+    let valid_items: Vec<_> = items.iter().zip(&expected).filter(|(_, valid)| **valid).map(|(item, _)| *item).collect();
+    for (name, verifier) in common::backends() {
+        let valid = |verdicts: Vec<Verdict<()>>| verdicts.iter().map(Verdict::is_valid).collect::<Vec<_>>();
+        assert_eq!(valid(verify(verifier, &items)), expected, "{name}");
+        for (item, expected) in items.iter().zip(&expected) {
+            assert_eq!(valid(verify(verifier, &[*item])), [*expected], "{name}");
+        }
+        // Those that are valid by themselves, often over, so that they are proven together.
+        let many: Vec<_> = valid_items.iter().cycle().take(700).copied().collect();
+        assert_eq!(valid(verify(verifier, &many)), [true; 700], "{name}");
+    }
+}
+
+#[test]
+fn reasons_are_those_of_the_first_check_that_fails() {
+    let good = signed(1, 1);
+    let (p, n) = (phalanx::scheme::ecdsa::PRIME, phalanx::scheme::ecdsa::ORDER);
+    let with = |key: [u8; 32], r: [u8; 32], s: [u8; 32]| SchnorrItem::parse(b"", &[r, s].concat(), &key);
+    let off_curve = curve::small(5);
+    assert!(curve::lift(off_curve, false).is_none());
+    let (key, r, s) = (*good.key(), *good.r(), *good.s());
+    let cases = [
+        (Ok(good), None),
+        (with(p, p, n), Some(Reason::KeyEncoding)),
+        (with([255; 32], r, s), Some(Reason::KeyEncoding)),
+        (with(off_curve, p, n), Some(Reason::ROutOfRange)),
+        (with(off_curve, r, n), Some(Reason::SOutOfRange)),
+        (with(off_curve, r, s), Some(Reason::KeyNotOnCurve)),
+        (with([0; 32], r, s), Some(Reason::KeyNotOnCurve)),
+        (with(key, off_curve, s), Some(Reason::Mismatch)),
+        (with(key, [0; 32], [0; 32]), Some(Reason::Mismatch)),
+        (with(key, r, [0; 32]), Some(Reason::Mismatch)),
+        (with(key, curve::subtract(p, curve::small(1)), s), Some(Reason::Mismatch)),
+        (SchnorrItem::parse(b"", &[0; 63], &key), Some(Reason::SignatureEncoding)),
+        (SchnorrItem::parse(b"", &[0; 65], &key), Some(Reason::SignatureEncoding)),
+        (SchnorrItem::parse(b"", &[], &key), Some(Reason::SignatureEncoding)),
+        (SchnorrItem::parse(b"", &[0; 64], &key[1..]), Some(Reason::KeyEncoding)),
+        (SchnorrItem::parse(b"", &[0; 64], &[0; 33]), Some(Reason::KeyEncoding)),
+    ];
+    let items: Vec<_> = cases.iter().map(|(item, _)| *item).collect();
+    let expected: Vec<_> = cases.iter().map(|(_, reason)| *reason).collect();
+    for (name, verifier) in common::backends() {
+        let reasons: Vec<_> = verify(verifier, &items).iter().map(Verdict::reason).collect();
+        assert_eq!(reasons, expected, "{name}");
+        assert!(verify(verifier, &[]).is_empty(), "{name}");
+    }
+}
+
+/// s G = e P: R is at infinity, which has no x to be r.
+#[test]
+fn r_at_infinity_is_refused() {
+    let secret = secp256k1::SecretKey::from_secret_bytes(curve::small(7)).unwrap();
+    let (key, _) = secp256k1::Keypair::from_secret_key(&secret).x_only_public_key();
+    let key = key.serialize();
+    let odd = curve::y_is_odd(&curve::times_generator(curve::reduced(curve::small(7))).unwrap());
+    for r in [[0; 32], curve::small(1), key] {
+        let draft = SchnorrItem::parse(b"m", &[r, [0; 32]].concat(), &key).unwrap();
+        let e = curve::reduced(*draft.challenge());
+        let d = curve::reduced(curve::small(7));
+        let s = e * if odd { -d } else { d };
+        let item = SchnorrItem::parse(b"m", &[r, curve::bytes(s)].concat(), &key);
+        for (name, verifier) in common::backends() {
+            assert_eq!(verify(verifier, &[item]), [Verdict::Invalid(Reason::Mismatch)], "{name}");
+        }
+    }
+}
+
+fn signed(secret: u64, message: u64) -> SchnorrItem {
+    let secret = secp256k1::SecretKey::from_secret_bytes(curve::small(secret + 1)).unwrap();
+    let pair = secp256k1::Keypair::from_secret_key(&secret);
+    let message = message.to_be_bytes();
+    let signature = secp256k1::schnorr::sign_no_aux_rand(&message, &pair);
+    let key = pair.x_only_public_key().0.serialize();
+    SchnorrItem::new(&message, &signature.to_byte_array(), &key)
+}
+
+/// libsecp256k1's verdict.
+fn oracle(message: &[u8], signature: &[u8; 64], key: &[u8; 32]) -> bool {
+    let signature = secp256k1::schnorr::Signature::from_byte_array(*signature);
+    secp256k1::XOnlyPublicKey::from_byte_array(*key)
+        .is_ok_and(|key| secp256k1::schnorr::verify(&signature, message, &key).is_ok())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn verdicts_are_those_of_libsecp256k1(
+        draws in proptest::collection::vec((0_u64..5, 0_u64..1000, 0_usize..12, 0_usize..32), 0..150),
+    ) {
+        let mut items = Vec::new();
+        let mut expected = Vec::new();
+        for (secret, message, place, byte) in draws {
+            let good = signed(secret, message);
+            let mut message = message.to_be_bytes();
+            let (mut key, mut r, mut s) = (*good.key(), *good.r(), *good.s());
+            match place {
+                0 => key[byte] ^= 1,
+                1 => r[byte] ^= 1,
+                2 => s[byte] ^= 1,
+                3 => message[byte % 8] ^= 1,
+                _ => {}
+            }
+            let signature: [u8; 64] = [r, s].concat().try_into().unwrap();
+            items.push(SchnorrItem::parse(&message, &signature, &key));
+            expected.push(oracle(&message, &signature, &key));
+        }
+        for (name, verifier) in common::backends() {
+            let verdicts: Vec<_> = verify(verifier, &items).iter().map(Verdict::is_valid).collect();
+            prop_assert_eq!(&verdicts, &expected, "{}", name);
+        }
+    }
+}
