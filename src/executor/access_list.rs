@@ -117,6 +117,7 @@ pub struct AccessListBuilder {
 
 impl AccessListBuilder {
     /// Takes the list of the block that was executed last, if that came to its end.
+    #[must_use]
     pub fn take(&self) -> Option<BlockAccessList> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -133,7 +134,7 @@ impl Executor for AccessListBuilder {
         block: &VerifiedBlock,
         state: &dyn ReadState,
     ) -> Result<Outcome, ExecutionError> {
-        self.take();
+        drop(self.take());
         // What is wrong with a block, if something is, the sequential executor says best; and it knows of Byzantium.
         let outcome = SequentialExecutor.execute(chain, block, state)?;
         let along = Along { chain, block, watched: WatchedState::new(state), bal: Arc::default() };

@@ -13,6 +13,7 @@ pub struct CheckedExecutor<E> {
 
 impl<E: Executor> CheckedExecutor<E> {
     /// Checks `executor`.
+    #[must_use]
     pub fn new(executor: E) -> Self {
         Self { executor }
     }

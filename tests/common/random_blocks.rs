@@ -5,7 +5,7 @@
 
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip7702, TxEnvelope, TxLegacy};
 use alloy_eips::eip2930::{AccessList, AccessListItem};
-use alloy_eips::eip7702::Authorization;
+use alloy_eips::eip7702::{Authorization, SignedAuthorization};
 use alloy_eips::{Encodable2718, eip4895::Withdrawal};
 use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, address, keccak256};
@@ -103,7 +103,8 @@ pub(crate) struct RandomBlocks {
 
 impl RandomBlocks {
     pub(crate) fn new(seed: u64, era: Era) -> Self {
-        let keys: Vec<_> = (1..=SENDERS as u8)
+        let keys: Vec<_> = (1_u8..)
+            .take(SENDERS)
             .map(|index| SigningKey::from_bytes(&keccak256([b'k', index]).0.into()).unwrap())
             .collect();
         let senders: Vec<_> = keys
@@ -115,9 +116,7 @@ impl RandomBlocks {
             .collect();
         let code = assemble(INTERPRETER).unwrap();
         // Where contracts create others, with the salts 0 and 1; and so once more.
-        let init = [&[0x61, 0, 0, 0x80, 0x60, 0x0a, 0x5f, 0x39, 0x5f, 0xf3][..], &code].concat();
-        let mut init = init;
-        init[1..3].copy_from_slice(&u16::try_from(code.len()).unwrap().to_be_bytes());
+        let init = init_code(&code);
         let children = |of: Address| [0_u8, 1].map(|salt| of.create2(B256::with_last_byte(salt), keccak256(&init)));
         let first: Vec<_> = CONTRACTS.into_iter().flat_map(children).collect();
         let second = first.iter().take(2).copied().flat_map(children);
@@ -145,6 +144,11 @@ impl RandomBlocks {
         self.word() % bound
     }
 
+    /// A place in a sequence of `length`.
+    fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).unwrap()
+    }
+
     fn one_in(&mut self, odds: u64) -> bool {
         self.below(odds) == 0
     }
@@ -153,18 +157,18 @@ impl RandomBlocks {
         if self.one_in(24) {
             return Address::from_word(keccak256(self.word().to_be_bytes()));
         }
-        let index = self.below(self.places.len() as u64);
-        self.places[index as usize]
+        let index = self.index(self.places.len());
+        self.places[index]
     }
 
     fn contract(&mut self) -> Address {
         // Contracts that are there, or may be by now; an account may have delegated.
         let index = match self.below(8) {
-            0 => self.below(SENDERS as u64),
-            1..=4 => SENDERS as u64 + self.below(3),
-            _ => SENDERS as u64 + 3 + self.below(10),
+            0 => self.index(SENDERS),
+            1..=4 => SENDERS + self.index(CONTRACTS.len()),
+            _ => SENDERS + CONTRACTS.len() + self.index(10),
         };
-        self.places[index as usize]
+        self.places[index]
     }
 
     /// What the block's builder chooses.
@@ -198,14 +202,14 @@ impl RandomBlocks {
     }
 
     fn transaction(&mut self, nonces: &mut [u64], base_fee: u128) -> Transaction {
-        let sender = if self.one_in(200) { SENDERS - 1 } else { self.below(SENDERS as u64 - 1) as usize };
+        let sender = if self.one_in(200) { SENDERS - 1 } else { self.index(SENDERS - 1) };
         let mut nonce = nonces[sender];
         if self.one_in(400) {
             nonce += 1;
         } else {
             nonces[sender] += 1;
         }
-        let gas_limit = match self.below(8) {
+        let mut gas_limit = match self.below(8) {
             0 => 60_000,
             1 => 200_000,
             _ => 900_000,
@@ -213,36 +217,21 @@ impl RandomBlocks {
         let tip = if self.one_in(3) { 0 } else { u128::from(self.below(1_000)) };
         let (mut to, mut input) = (TxKind::Call(self.place()), Bytes::new());
         let value = U256::from(self.below(4) * self.below(500));
-        let (mut gas_limit, mut kind) = (gas_limit, self.below(16));
+        let kind = self.below(16).min(14);
         if kind < 4 {
             gas_limit = 21_000 + self.below(2) * 30_000;
         } else if kind < 14 {
             to = TxKind::Call(self.contract());
             input = self.instructions();
         } else {
-            kind = 14;
             to = TxKind::Create;
-            let wrapped = [&[0x61, 0, 0, 0x80, 0x60, 0x0a, 0x5f, 0x39, 0x5f, 0xf3][..], &self.code].concat();
-            input = if self.one_in(3) { vec![0xfe].into() } else { wrapped.into() };
+            input = if self.one_in(3) { vec![0xfe].into() } else { init_code(&self.code).into() };
         }
         let key = self.keys[sender].clone();
         match self.below(8) {
             0 if kind != 14 && matches!(self.era, Era::Osaka) => {
-                let TxKind::Call(to) = to else { unreachable!() };
-                let authorization_list = (0..=self.below(2))
-                    .map(|_| {
-                        let authority = self.below(SENDERS as u64) as usize;
-                        let nonce = if self.one_in(6) { nonces[authority] + 1 } else { nonces[authority] };
-                        let address = if self.one_in(4) { Address::ZERO } else { self.contract() };
-                        let chain_id = U256::from(if self.one_in(8) { 7 } else { CHAIN_ID });
-                        if nonce == nonces[authority] && chain_id == U256::from(CHAIN_ID) {
-                            nonces[authority] += 1;
-                        }
-                        let authorization = Authorization { chain_id, address, nonce };
-                        let signature = sign(&self.keys[authority], authorization.signature_hash());
-                        authorization.into_signed(signature)
-                    })
-                    .collect();
+                let to = to.to().copied().unwrap_or_default();
+                let authorization_list = self.authorizations(nonces);
                 envelope(
                     &key,
                     TxEip7702 {
@@ -296,6 +285,24 @@ impl RandomBlocks {
         }
     }
 
+    /// Authorizations, most of them valid.
+    fn authorizations(&mut self, nonces: &mut [u64]) -> Vec<SignedAuthorization> {
+        let mut list = Vec::new();
+        for _ in 0..=self.below(2) {
+            let authority = self.index(SENDERS);
+            let nonce = nonces[authority] + u64::from(self.one_in(6));
+            let address = if self.one_in(4) { Address::ZERO } else { self.contract() };
+            let chain_id = U256::from(if self.one_in(8) { 7 } else { CHAIN_ID });
+            if nonce == nonces[authority] && chain_id == U256::from(CHAIN_ID) {
+                nonces[authority] += 1;
+            }
+            let authorization = Authorization { chain_id, address, nonce };
+            let signature = sign(&self.keys[authority], authorization.signature_hash());
+            list.push(authorization.into_signed(signature));
+        }
+        list
+    }
+
     fn instructions(&mut self) -> Bytes {
         let mut bytes = Vec::new();
         for _ in 0..=self.below(7) {
@@ -330,6 +337,12 @@ impl RandomBlocks {
         }
         bytes.into()
     }
+}
+
+/// What deploys the code: a copy of all that follows its own ten bytes.
+fn init_code(code: &[u8]) -> Vec<u8> {
+    let [high, low] = u16::try_from(code.len()).unwrap().to_be_bytes();
+    [&[0x61, high, low, 0x80, 0x60, 0x0a, 0x5f, 0x39, 0x5f, 0xf3], code].concat()
 }
 
 fn sign(key: &SigningKey, digest: B256) -> Signature {

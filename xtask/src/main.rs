@@ -6,6 +6,8 @@ mod gpu_ecdsa;
 mod gpu_field;
 #[cfg(feature = "gpu")]
 mod isa;
+#[cfg(feature = "model")]
+mod model;
 #[cfg(feature = "peers")]
 mod peers;
 mod process;
@@ -24,6 +26,7 @@ chores:
   isa          what each kernel compiles to on an AMD GPU that need not be there; fails if a hot kernel spills registers
   gpu-field    how long field operations take on each GPU adapter
   gpu-ecdsa    how long the kernels of ECDSA take on each GPU adapter, beside libsecp256k1 on all cores
+  model        what many threads could gain by the dependencies of generated blocks; modelled, to benches/record/<machine>/
   peers [ROW]  ours beside other libraries on the same inputs; of every row, to benches/record/<machine>/peers-<date>.csv
   record       run every bench and write what it measured to benches/record/<machine>/<date>.csv
   route [NAME] the CPU, a GPU and both as the router divides batches, to benches/record/<machine>/route-<date>.csv
@@ -46,6 +49,10 @@ fn main() -> ExitCode {
         Some("gpu-ecdsa") => gpu_ecdsa::gpu_ecdsa(),
         #[cfg(not(feature = "gpu"))]
         Some(chore @ ("isa" | "gpu-field" | "gpu-ecdsa")) => with_gpu(chore),
+        #[cfg(feature = "model")]
+        Some("model") => model::model(),
+        #[cfg(not(feature = "model"))]
+        Some("model") => with_model(),
         #[cfg(feature = "peers")]
         Some("peers") => peers::peers(&arguments.collect::<Vec<_>>()),
         #[cfg(not(feature = "peers"))]
@@ -90,4 +97,10 @@ fn with_gpu(chore: &str) -> Result<(), String> {
 fn with_peers(arguments: &[String]) -> Result<(), String> {
     let peers = ["run", "--quiet", "--release", "--package", "xtask", "--features", "peers", "--", "peers"];
     process::run(process::cargo().args(peers).args(arguments))
+}
+
+/// Builds this again with the executors and what plots, and has that do the chore.
+#[cfg(not(feature = "model"))]
+fn with_model() -> Result<(), String> {
+    process::run(process::cargo().args(["run", "--quiet", "--package", "xtask", "--features", "model", "--", "model"]))
 }

@@ -39,11 +39,6 @@ impl<T> Arena<T> {
         self.segments.get(segment)?.get()?.get(place)?.get()
     }
 
-    /// The values that are in place, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        (0..self.len()).filter_map(|index| self.get(index))
-    }
-
     /// How many values there are.
     pub(super) fn len(&self) -> usize {
         self.length.load(Ordering::Relaxed)

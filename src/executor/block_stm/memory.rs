@@ -183,13 +183,12 @@ impl<K: Eq + Hash + Clone, V> Table<K, V> {
     /// Adds a location, unless another thread was faster.
     fn insert(&self, key: &K, location: impl FnOnce(usize) -> V) -> Option<&V> {
         let mut shard = self.shard(key);
-        let index = match shard.get(key) {
-            Some(index) => *index,
-            None => {
-                let index = self.locations.push_with(location);
-                shard.insert(key.clone(), index);
-                index
-            }
+        let index = if let Some(index) = shard.get(key) {
+            *index
+        } else {
+            let index = self.locations.push_with(location);
+            shard.insert(key.clone(), index);
+            index
         };
         drop(shard);
         self.locations.get(index)

@@ -38,20 +38,16 @@ impl<T> Versions<T> {
         let written = Written { position, incarnation, estimate: false, value };
         let mut all = self.lock();
         let place = all.partition_point(|entry| entry.position < position);
-        match all.get_mut(place).filter(|entry| entry.position == position) {
-            Some(entry) => {
-                *entry = written;
-                false
-            }
-            None => {
-                if all.capacity() == 0 {
-                    all.reserve_exact(1);
-                }
-                all.insert(place, written);
-                self.count.store(all.len(), Ordering::SeqCst);
-                true
-            }
+        if let Some(entry) = all.get_mut(place).filter(|entry| entry.position == position) {
+            *entry = written;
+            return false;
         }
+        if all.capacity() == 0 {
+            all.reserve_exact(1);
+        }
+        all.insert(place, written);
+        self.count.store(all.len(), Ordering::SeqCst);
+        true
     }
 
     /// Marks what a transaction wrote as an estimate.
