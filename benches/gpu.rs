@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use phalanx::cpu::Audit;
 use phalanx::gpu::{Adapter, adapters, shader::Arithmetic};
 use phalanx::scheme::ecdsa::{KeyBytes, RecoverBatch, RecoverItem, SignatureBytes, VerifyBatch, VerifyItem};
 use phalanx::{BackendChoice, Rules, Verifier, VerifierConfig};
@@ -56,6 +57,8 @@ fn bench(adapter: &Adapter, arithmetic: Arithmetic, items: &[(RecoverItem, Verif
     let config = VerifierConfig {
         backend: BackendChoice::Name(adapter.name().to_owned()),
         arithmetic: Some(arithmetic),
+        // The device by itself.
+        audit: Audit::Off,
         ..VerifierConfig::default()
     };
     let started = Instant::now();

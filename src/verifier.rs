@@ -8,7 +8,7 @@ use crate::choice::BackendChoice;
 #[cfg(feature = "gpu")]
 use crate::choice::{Candidate, choose};
 use crate::cpu::hints::recover_hinted;
-use crate::cpu::{CpuBackend, HintReport, HintSource, Hints};
+use crate::cpu::{Audit, CpuBackend, HintReport, HintSource, Hints};
 use crate::error::Error;
 #[cfg(feature = "gpu")]
 use crate::gpu::{Adapter, GpuBackend, GpuConfig, adapters, cache::Cache, shader::Arithmetic};
@@ -40,6 +40,8 @@ pub struct VerifierConfig {
     /// Where a batch is divided: how long a GPU has at most, before the CPU does its share over. `None` for twice the time that the
     /// batch is expected to take.
     pub deadline: Option<Duration>,
+    /// How much of what a GPU recovers is audited on the CPU, where a disputed key is then recovered anew.
+    pub audit: Audit,
 }
 
 /// Checks batches. Cheap to share behind an [`Arc`](std::sync::Arc); every method may be called from any thread.
@@ -110,6 +112,7 @@ impl Verifier {
             arithmetic: config.arithmetic,
             is_cached: !config.without_cache,
             is_explicit: config.backend.is_explicit(),
+            audit: config.audit,
         };
         if !config.backend.is_divided() {
             tracing::info!(%backend, "backend chosen");

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, Parser, Subcommand};
 
 use crate::choice::BackendChoice;
+use crate::cpu::Audit;
 use crate::verifier::{Verifier, VerifierConfig};
 
 #[derive(Debug, Parser)]
@@ -64,6 +65,9 @@ struct Common {
     /// The most memory of a GPU to use, as 512M or 1G; by default a quarter of what it gives one buffer, at most 1G. Less is slower
     #[arg(long, value_name = "BYTES", value_parser = gpu_memory)]
     gpu_memory: Option<u64>,
+    /// How many of the signers that a GPU recovered are checked on the CPU, by one equation for all: full, sample or off
+    #[arg(long, value_name = "SHARE", default_value = "full")]
+    audit: Audit,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -71,7 +75,7 @@ struct Common {
 
 impl Default for Common {
     fn default() -> Self {
-        Self { threads: None, backend: BackendChoice::Auto, gpu_memory: None, json: false }
+        Self { threads: None, backend: BackendChoice::Auto, gpu_memory: None, audit: Audit::Full, json: false }
     }
 }
 
@@ -81,6 +85,7 @@ impl Common {
             backend: self.backend.clone(),
             threads: self.threads.map(usize::from),
             gpu_memory: self.gpu_memory,
+            audit: self.audit,
             ..VerifierConfig::default()
         };
         Verifier::new(&config).map_err(Failure::not_checked)

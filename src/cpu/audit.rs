@@ -59,6 +59,8 @@ pub struct AuditReport {
     pub checked: usize,
     /// The places of those that were not proven, rising: wrong, or checked along with one that is.
     pub disputed: Vec<usize>,
+    /// Those of them that the exact check answers otherwise; found by [`CpuBackend::confirm`] alone.
+    pub wrong: Vec<usize>,
 }
 
 impl CpuBackend {
@@ -71,13 +73,16 @@ impl CpuBackend {
         mut answers: Vec<Verdict<Signer>>,
         audit: Audit,
     ) -> (Vec<Verdict<Signer>>, AuditReport) {
-        let report = self.audit(batch, &answers, None, audit);
+        let mut report = self.audit(batch, &answers, None, audit);
         let mut disputed = RecoverBatch::with_capacity(report.disputed.len());
         for item in report.disputed.iter().filter_map(|index| batch.get(*index)) {
             disputed.push_parsed(item);
         }
         for (index, answer) in report.disputed.iter().zip(self.recover(&disputed)) {
-            answers[*index] = answer;
+            if answers[*index] != answer {
+                report.wrong.push(*index);
+                answers[*index] = answer;
+            }
         }
         (answers, report)
     }

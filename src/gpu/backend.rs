@@ -19,7 +19,7 @@ use super::tune::tune;
 use super::worker::{Given, Served, Serving, Settings, Worker};
 use crate::batch::{Batch, Columns, MessageBatch};
 use crate::choice::ELSE;
-use crate::cpu::CpuBackend;
+use crate::cpu::{Audit, CpuBackend};
 use crate::error::Error;
 use crate::merkle::bitcoin;
 use crate::scheme::ecdsa::{RecoverBatch, RecoverItem, Signer, VerifyBatch, VerifyItem};
@@ -52,6 +52,8 @@ pub(crate) struct GpuConfig {
     pub(crate) is_cached: bool,
     /// Whether this adapter was asked for, so that the CPU may not take its place unsaid.
     pub(crate) is_explicit: bool,
+    /// How much of what it recovers is audited.
+    pub(crate) audit: Audit,
 }
 
 /// An adapter in service.
@@ -59,6 +61,7 @@ pub(crate) struct GpuConfig {
 pub(crate) struct GpuBackend {
     name: String,
     is_explicit: bool,
+    pub(super) audit: Audit,
     station: Arc<Station>,
     recover: Post<Recover>,
     verify: Post<Verify>,
@@ -93,7 +96,9 @@ impl Posts {
 impl GpuBackend {
     /// Starts to open an adapter; returns at once.
     pub(crate) fn open(adapter: &Adapter, config: GpuConfig) -> Self {
-        Self::with(adapter.name().to_owned(), adapter.describe(), config.is_explicit, start(adapter.clone(), config))
+        let start = start(adapter.clone(), config);
+        let backend = Self::with(adapter.name().to_owned(), adapter.describe(), config.is_explicit, start);
+        Self { audit: config.audit, ..backend }
     }
 
     pub(super) fn with(
@@ -111,7 +116,8 @@ impl GpuBackend {
         let bitcoin = posts.add(Subtrees::new());
         let rfc6962 = posts.add(Subtrees::new());
         let station = Station::open(what, start, ready, posts.all);
-        Self { name, is_explicit, station, recover, verify, sha256, sha256d, keccak256, bitcoin, rfc6962 }
+        let audit = Audit::Off;
+        Self { name, is_explicit, audit, station, recover, verify, sha256, sha256d, keccak256, bitcoin, rfc6962 }
     }
 
     /// Recovers signers; `None` where the CPU is to do it.
@@ -120,7 +126,32 @@ impl GpuBackend {
         cpu: &CpuBackend,
         batch: &RecoverBatch,
     ) -> Result<Option<Vec<Verdict<Signer>>>, Error> {
-        self.check(&self.recover, cpu, batch)
+        let verdicts = self.check(&self.recover, cpu, batch)?;
+        Ok(verdicts.map(|verdicts| self.audited(cpu, batch, verdicts)))
+    }
+
+    /// Audits the keys that the device recovered, and puts the CPU's answers in the place of those that are disputed. A device
+    /// that was wrong is asked no more.
+    pub(crate) fn audited(
+        &self,
+        cpu: &CpuBackend,
+        batch: &RecoverBatch,
+        verdicts: Vec<Verdict<Signer>>,
+    ) -> Vec<Verdict<Signer>> {
+        // Answers that are missing are noticed where they are counted.
+        if self.audit == Audit::Off || verdicts.len() != batch.len() {
+            return verdicts;
+        }
+        let (verdicts, report) = cpu.confirm(batch, verdicts, self.audit);
+        metrics::counter!("phalanx.gpu.audit.items").increment(report.checked as u64);
+        metrics::counter!("phalanx.gpu.audit.wrong").increment(report.wrong.len() as u64);
+        if let Some(index) = report.wrong.first()
+            && let Service::Ready(worker, _) = self.station.service(self.recover.number)
+        {
+            let what = format!("{} of {} audited keys, the first at item {index}", report.wrong.len(), report.checked);
+            self.station.give_up(&worker, &Fault::Wrong(what));
+        }
+        verdicts
     }
 
     /// Verifies; `None` where the CPU is to do it.

@@ -12,7 +12,7 @@ use super::error::Fault;
 use super::program::Program;
 use super::worker::Worker;
 use crate::batch::Columns;
-use crate::cpu::CpuBackend;
+use crate::cpu::{Audit, CpuBackend};
 use crate::scheme::ecdsa::{RecoverBatch, RecoverColumns, VerifyBatch};
 use crate::verdict::{Reason, Verdict};
 
@@ -108,6 +108,28 @@ fn wrong_answers_are_never_handed_on() {
         assert!(bench.plans.are_over());
         // It is asked no more, and no error tells of it: the CPU answers.
         assert!(!bench.check(200) && !bench.backend.serves_recover(), "{kind:?}");
+    }
+}
+
+#[test]
+fn an_audit_finds_the_one_key_that_a_kernel_computed_wrongly() {
+    let Some(adapter) = adapter() else { return };
+    let known: Vec<_> = Recover::new().known_answers().into_iter().filter(|(_, answer)| answer.is_valid()).collect();
+    let (items, expected): (Vec<_>, Vec<_>) = (0..300).map(|index| known[index % known.len()]).unzip();
+    let batch: RecoverBatch = items.into_iter().collect();
+    // A word of the key's x, and one of the address.
+    for word in [3, 17] {
+        let mut bench = Bench::new(&adapter, true, Plans::default());
+        bench.backend.audit = Audit::Full;
+        bench.wait_until_served();
+        let recover = |bench: &Bench| bench.backend.recover(&bench.cpu, &batch).expect("an answer");
+        assert_eq!(recover(&bench), Some(expected.clone()));
+        bench.plans.once(At::Read, Kind::ComputesIn { lane: 200, word, value: 7 });
+        let verdicts = recover(&bench);
+        assert!(bench.plans.are_over());
+        // Where the lane was a known answer's, the device was found out before the audit, and the CPU is to answer.
+        assert!(verdicts.is_none_or(|verdicts| verdicts == expected), "word {word}");
+        assert!(!bench.backend.serves_recover(), "word {word}");
     }
 }
 

@@ -4,6 +4,7 @@ use super::backend::{GpuBackend, GpuConfig};
 use super::device::Adapter;
 use super::error::{Fault, GpuError};
 use super::tune::{Tuning, tune};
+use crate::cpu::Audit;
 
 /// What an adapter showed.
 #[derive(Debug)]
@@ -23,7 +24,8 @@ impl Adapter {
         let programs = match &tuning {
             Ok(tuning) => {
                 let arithmetic = Some(tuning.variant);
-                let config = GpuConfig { memory: None, arithmetic, is_cached: true, is_explicit: true };
+                let config =
+                    GpuConfig { memory: None, arithmetic, is_cached: true, is_explicit: true, audit: Audit::Off };
                 GpuBackend::open(self, config).admissions()
             }
             Err(_) => Vec::new(),

@@ -63,7 +63,8 @@ impl Device for RoutedGpu {
 
     fn recover(&self, batch: &RecoverBatch) -> Result<Vec<Verdict<Signer>>, Failed> {
         let answers = answers(self.gpu.give_recover(&self.cpu, &parsed(batch)))?;
-        merged(batch, answers, |item| self.cpu.recover(&[item].into_iter().collect()).pop())
+        let verdicts = merged(batch, answers, |item| self.cpu.recover(&[item].into_iter().collect()).pop())?;
+        Ok(self.gpu.audited(&self.cpu, batch, verdicts))
     }
 
     fn verify(&self, batch: &VerifyBatch) -> Result<Vec<Verdict<()>>, Failed> {
