@@ -127,7 +127,8 @@ impl CpuBackend {
             let mut proven = prove(self.platform, &known, |run| claims(self.platform, run)).into_iter();
             let mut is_proven = |subject: &Option<Subject>| subject.is_some() && proven.next().unwrap_or(false);
             let disputed = places.iter().zip(&subjects).filter(|(_, subject)| !is_proven(subject));
-            AuditReport { checked: places.len(), disputed: disputed.map(|((index, _), _)| *index).collect() }
+            let disputed = disputed.map(|((index, _), _)| *index).collect();
+            AuditReport { checked: places.len(), disputed, wrong: Vec::new() }
         })
     }
 }

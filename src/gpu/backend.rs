@@ -97,8 +97,9 @@ impl GpuBackend {
     /// Starts to open an adapter; returns at once.
     pub(crate) fn open(adapter: &Adapter, config: GpuConfig) -> Self {
         let start = start(adapter.clone(), config);
-        let backend = Self::with(adapter.name().to_owned(), adapter.describe(), config.is_explicit, start);
-        Self { audit: config.audit, ..backend }
+        let mut backend = Self::with(adapter.name().to_owned(), adapter.describe(), config.is_explicit, start);
+        backend.audit = config.audit;
+        backend
     }
 
     pub(super) fn with(
