@@ -68,7 +68,7 @@ fn a_run_is_scraped_while_it_runs() {
     let (most, rest) = chain.split_at(chain.len() - 1);
     input.write_all(most).unwrap();
     input.flush().unwrap();
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     let scraped = loop {
         let scraped = running.scrape();
         if value(&scraped, "phalanx_batches{work=\"recover\"}") == Some(2.0) {

@@ -233,7 +233,7 @@ mod tests {
                 3 => 1 << (self.next() % 128),
                 _ => (0..4).fold(0, |sum, _| sum << 40 ^ u128::from(self.next())),
             };
-            Half { magnitude, negative: self.next() % 2 == 0 }
+            Half { magnitude, negative: self.next().is_multiple_of(2) }
         }
     }
 

@@ -67,6 +67,7 @@ impl CpuBackend {
     /// Audits the answers to a batch of recoveries and puts this backend's own in the place of those that are disputed.
     ///
     /// Returns as many answers as it was handed.
+    #[must_use]
     pub fn confirm(
         &self,
         batch: &RecoverBatch,

@@ -54,15 +54,12 @@ impl Bench {
                 expected.push(*answer);
             }
         }
-        match self.backend.recover(&self.cpu, &batch).expect("an answer") {
-            Some(verdicts) => {
-                assert_eq!(verdicts, expected);
-                true
-            }
-            None => {
-                assert_eq!(self.cpu.recover(&batch), expected);
-                false
-            }
+        if let Some(verdicts) = self.backend.recover(&self.cpu, &batch).expect("an answer") {
+            assert_eq!(verdicts, expected);
+            true
+        } else {
+            assert_eq!(self.cpu.recover(&batch), expected);
+            false
         }
     }
 

@@ -104,7 +104,7 @@ fn measure_work<B: Sample>(inner: &Inner, work: Work, budget: Duration, make: &d
         (budget.saturating_sub(Duration::from_secs_f64(TOGETHER))) / u32::try_from(serving.len() + 1).unwrap_or(1);
     let cpu = time(each, make, |batch| {
         let start = Instant::now();
-        let (_, alone) = inner.alone(|| batch.on_cpu(inner));
+        let ((), alone) = inner.alone(|| batch.on_cpu(inner));
         alone.then(|| start.elapsed())
     });
     // A CPU that is never left alone has been measured by what keeps it busy.

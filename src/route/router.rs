@@ -210,7 +210,7 @@ impl Inner {
                 match rest {
                     Some(took) => learned.policy().learn_late(&told, &share, Outcome::Done(Some(took.as_secs_f64()))),
                     None => {
-                        ticket.leave(false, move |given| learned.policy().learn_late(&told, &share, outcome(given)))
+                        ticket.leave(false, move |given| learned.policy().learn_late(&told, &share, outcome(given)));
                     }
                 }
                 Outcome::Late(waited.as_secs_f64())

@@ -77,8 +77,8 @@ mod tests {
         let cpu = CpuBackend::default();
         let samples = Samples::new(&cpu);
         assert_eq!((samples.recover.len(), samples.verify.len()), (ITEMS, ITEMS));
-        assert!(cpu.recover(&samples.recover(100)).iter().all(|verdict| verdict.is_valid()));
-        assert!(cpu.verify(&samples.verify(100)).iter().all(|verdict| verdict.is_valid()));
+        assert!(cpu.recover(&samples.recover(100)).iter().all(crate::verdict::Verdict::is_valid));
+        assert!(cpu.verify(&samples.verify(100)).iter().all(crate::verdict::Verdict::is_valid));
         assert_eq!(samples.messages(1_000).len(), 1_000);
     }
 }

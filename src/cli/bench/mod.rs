@@ -107,7 +107,7 @@ impl BenchArgs {
     fn budget(&self) -> Budget {
         let (cell, batch) = match (self.quick, self.full) {
             (true, _) => (Duration::from_millis(250), Duration::from_secs(1)),
-            (_, true) => (Duration::from_secs(3), Duration::from_secs(60)),
+            (_, true) => (Duration::from_secs(3), Duration::from_mins(1)),
             _ => (Duration::from_secs(1), Duration::from_secs(8)),
         };
         Budget { cell, batch }

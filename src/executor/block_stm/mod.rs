@@ -1,7 +1,7 @@
 //! Block-STM: a block's transactions executed in parallel, with the result that executing them in order has.
 //!
 //! After Gelashvili, Spiegelman, Xiang, Danezis, Li, Malkhi, Xia and Zhou, *Block-STM: Scaling Blockchain Execution by
-//! Turning Ordering Curse to a Performance Blessing*, PPoPP 2023. Transactions are executed speculatively on a
+//! Turning Ordering Curse to a Performance Blessing*, `PPoPP` 2023. Transactions are executed speculatively on a
 //! [multi-version memory](multi_version); what each read is validated in the block's order, and a transaction whose reads
 //! no longer hold is executed again. Two things are ours: reads are validated [by value](view), and changes that commute are
 //! [summed up lazily](lazy).

@@ -1,4 +1,4 @@
-//! The collaborative scheduler of Block-STM (Gelashvili et al., PPoPP 2023, algorithms 4 and 5).
+//! The collaborative scheduler of Block-STM (Gelashvili et al., `PPoPP` 2023, algorithms 4 and 5).
 //!
 //! Threads ask for tasks until there are none left: to execute an incarnation of a transaction, or to validate what one
 //! read. Lower transactions come first, validations before executions. Two indices say up to where tasks were handed out;

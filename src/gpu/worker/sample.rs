@@ -13,7 +13,7 @@ impl Sampler {
         getrandom::u64().map(|state| Self { state }).map_err(|error| Fault::NoRandomness(error.to_string()))
     }
 
-    /// 32 random bits (SplitMix64, Steele, Lea and Flood 2014; the upper half).
+    /// 32 random bits (`SplitMix64`, Steele, Lea and Flood 2014; the upper half).
     pub(super) fn word(&mut self) -> u32 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
