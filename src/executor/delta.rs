@@ -6,6 +6,7 @@ use alloy_primitives::{Address, B256, U256};
 use revm::bytecode::Bytecode;
 use revm::database::states::bundle_state::BundleRetention;
 use revm::database::{BundleState, State};
+use revm::primitives::KECCAK_EMPTY;
 use revm::state::AccountInfo;
 
 /// The changes of a block or a transaction: absolute values, ordered, so that two can be compared.
@@ -13,7 +14,7 @@ use revm::state::AccountInfo;
 pub struct StateDelta {
     /// The accounts that changed.
     pub accounts: BTreeMap<Address, AccountDelta>,
-    /// Code that is new, by its hash.
+    /// Code that is new and not empty, by its hash.
     pub codes: BTreeMap<B256, Bytecode>,
 }
 
@@ -85,6 +86,8 @@ impl From<BundleState> for StateDelta {
             (before != now || storage_cleared || !storage.is_empty())
                 .then_some((address, AccountDelta { account: now, storage_cleared, storage }))
         });
-        Self { accounts: changed.collect(), codes: bundle.contracts.into_iter().collect() }
+        // Whether revm tells of empty code says nothing of the state.
+        let codes = bundle.contracts.into_iter().filter(|(hash, _)| *hash != KECCAK_EMPTY);
+        Self { accounts: changed.collect(), codes: codes.collect() }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use alloy_primitives::{Address, B256, U256};
 use revm::bytecode::Bytecode;
 use revm::database::AccountStatus;
+use revm::primitives::KECCAK_EMPTY;
 use revm::state::AccountInfo;
 
 use super::commit::GiveUp;
@@ -228,7 +229,8 @@ fn account_change(location: &AccountLocation) -> Result<AccountChange, GiveUp> {
         Ok((info, status.was_destroyed()))
     })?;
     let code = info.as_ref().and_then(|info| {
-        let new = base.is_none_or(|base| base.code_hash != info.code_hash);
+        let before = base.map_or(KECCAK_EMPTY, |base| base.code_hash);
+        let new = info.code_hash != before && info.code_hash != KECCAK_EMPTY;
         new.then(|| info.code.clone().map(|code| (info.code_hash, code))).flatten()
     });
     Ok(AccountChange {
