@@ -82,7 +82,7 @@ impl KeyBook {
     }
 
     /// Adds a key, x and y of 32 bytes each, big-endian; returns its address, or `None` if it is no point of the curve.
-    #[must_use]
+    #[allow(clippy::must_use_candidate, reason = "it is called to add")]
     pub fn add(&self, public_key: &[u8; 64]) -> Option<Address> {
         let [x, y] = coordinates(public_key)?;
         if !is_on_curve(&AffinePoint { x: x.to_limbs(), y: y.to_limbs() }) {

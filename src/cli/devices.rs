@@ -34,7 +34,9 @@ pub(super) fn devices(args: DevicesArgs) -> Status {
         print(&table(["index", "backend", "name", "kind", "features"], std::iter::once(cpu).chain(rows)));
         for notes in notes {
             print("");
-            notes.iter().for_each(|note| print(note));
+            for note in &notes {
+                print(note);
+            }
         }
     }
     Status::Valid

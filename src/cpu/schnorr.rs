@@ -74,7 +74,7 @@ fn verify_exactly(platform: Platform, block: &[(usize, SchnorrItem)]) -> Vec<Res
         (Scalar::from_be_bytes_reduced(item.s()), -Scalar::from_be_bytes_reduced(item.challenge()), key)
     };
     let sums = combine(platform, &block.iter().zip(keys).map(factors).collect::<Vec<_>>());
-    let verdict = |(((_, item), on_curve), sum): ((&(usize, SchnorrItem), bool), Option<[u8; 64]>)| {
+    let verdict = |item: &SchnorrItem, on_curve: bool, sum: Option<[u8; 64]>| {
         if !on_curve {
             return Err(Reason::KeyNotOnCurve);
         }
@@ -82,7 +82,7 @@ fn verify_exactly(platform: Platform, block: &[(usize, SchnorrItem)]) -> Vec<Res
         let holds = sum.is_some_and(|sum| sum[63] & 1 == 0 && sum[..32] == item.r()[..]);
         if holds { Ok(()) } else { Err(Reason::Mismatch) }
     };
-    block.iter().zip(on_curve).zip(sums).map(verdict).collect()
+    block.iter().zip(on_curve).zip(sums).map(|(((_, item), on_curve), sum)| verdict(item, on_curve, sum)).collect()
 }
 
 /// The point at an x coordinate below p whose y is even.

@@ -73,8 +73,7 @@ impl Backend {
 
     /// Sets what work costs, and how many times longer it takes while others work too.
     pub(super) fn set(&mut self, work: Work, line: Line, beside: f64) {
-        // `max` and `min` give the other where one is no number.
-        let beside = beside.max(1.0).min(MOST_CONTENTION).ln();
+        let beside = if beside.is_nan() { 1.0 } else { beside.clamp(1.0, MOST_CONTENTION) }.ln();
         self.costs.insert(work, Costs { model: Model::new(line), beside, age: 0, passed: 0 });
     }
 

@@ -51,7 +51,9 @@ impl Model {
     #[must_use]
     pub fn new(line: Line) -> Self {
         let mut sums = Sums::default();
-        ANCHORS.iter().for_each(|items| sums.add(count(*items), line.seconds(*items).max(SHORTEST), FIRST));
+        for items in ANCHORS {
+            sums.add(count(items), line.seconds(items).max(SHORTEST), FIRST);
+        }
         Self { line, sums, pace: 0.0, surprises: 0 }
     }
 

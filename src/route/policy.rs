@@ -190,8 +190,9 @@ impl Policy {
                     } else if backend.knows(decision.work) {
                         backend.learn(decision.work, share.items.len(), seconds);
                     } else if seconds > 0.0 {
-                        let line = Line::through(&[(share.items.len(), seconds)]);
-                        line.into_iter().for_each(|line| backend.set(decision.work, line, 1.0));
+                        if let Some(line) = Line::through(&[(share.items.len(), seconds)]) {
+                            backend.set(decision.work, line, 1.0);
+                        }
                     }
                 }
                 Outcome::Late(seconds) => {

@@ -79,6 +79,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::float_cmp, reason = "percentiles are samples, unchanged")]
     fn percentiles_are_samples() {
         let hundred = timing((1..=100).map(f64::from));
         assert_eq!(

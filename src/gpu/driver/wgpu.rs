@@ -42,15 +42,18 @@ pub(in crate::gpu) struct WgpuDevice {
     tick: Option<f32>,
     lost: Arc<OnceLock<String>>,
     /// Kernels by name, each compiled once however many programs use it.
-    pipelines: Mutex<HashMap<&'static str, Arc<OnceLock<Result<Arc<Pipeline>, Fault>>>>>,
+    pipelines: Mutex<HashMap<&'static str, Arc<Compiling>>>,
     /// Tables by content: programs share theirs.
     tables: Mutex<Vec<(Vec<u32>, wgpu::Buffer)>>,
 }
 
+/// A kernel that is compiled, or is being compiled, or could not be.
+type Compiling = OnceLock<Result<Arc<Pipeline>, Fault>>;
+
 /// A compiled kernel.
 #[derive(Debug)]
 pub(in crate::gpu) struct Pipeline {
-    pipeline: wgpu::ComputePipeline,
+    compute: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
     bindings: Vec<u32>,
 }
@@ -195,7 +198,7 @@ impl WgpuDevice {
                 Fault::Driver { problem, .. } => refused(problem),
                 other => other,
             })?;
-        Ok(Pipeline { pipeline, layout, bindings })
+        Ok(Pipeline { compute: pipeline, layout, bindings })
     }
 
     /// Compiles kernels on as many threads as there are cores; the fault of the first in order, if there is one.
@@ -288,7 +291,7 @@ impl WgpuDevice {
                     end_of_pass_write_index: Some(2 * number + 1),
                 }),
             });
-            pass.set_pipeline(&pipeline.pipeline);
+            pass.set_pipeline(&pipeline.compute);
             pass.set_bind_group(0, &group, &[]);
             pass.dispatch_workgroups(Self::groups(step, lanes), 1, 1);
         }

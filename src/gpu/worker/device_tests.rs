@@ -1,4 +1,5 @@
 //! The worker on every adapter there is, software ones too: a field product a lane, and what a real device does when it fails.
+#![allow(clippy::cast_possible_truncation, reason = "indices of tests are small")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

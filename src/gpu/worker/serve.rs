@@ -247,20 +247,20 @@ impl<P: Program> Served<P> {
             let words = (0..sealed).map(|word| output[word * stride + lane]);
             #[expect(clippy::cast_possible_truncation, reason = "a dispatch has fewer than 2^32 lanes")]
             if seal(chunk.nonce, lane as u32, words) != output[sealed * stride + lane] {
-                return Err(self.wrong(chunk, lane, "its seal is broken"));
+                return Err(Self::wrong(chunk, lane, "its seal is broken"));
             }
         }
         let given = self.program.unpack(&chunk.lanes, output);
-        let given = given.map_err(|garbled| self.wrong(chunk, garbled.lane, "no answer that the kernels give"))?;
+        let given = given.map_err(|garbled| Self::wrong(chunk, garbled.lane, "no answer that the kernels give"))?;
         if given.len() != chunk.lanes.len() {
-            return Err(self.wrong(chunk, given.len(), "lanes were lost"));
+            return Err(Self::wrong(chunk, given.len(), "lanes were lost"));
         }
         for (lane, (place, answer)) in chunk.places.iter().zip(&given).enumerate() {
             if let Place::Known(index) = place
                 && *answer != self.known[*index].1
             {
                 let known = &self.known[*index].1;
-                return Err(self.wrong(
+                return Err(Self::wrong(
                     chunk,
                     lane,
                     &format!("known answer {index} is {known:?}, and {answer:?} came"),
@@ -287,12 +287,12 @@ impl<P: Program> Served<P> {
         self.budget().spent(started.elapsed(), items.len());
         metrics::counter!("phalanx.gpu.rechecks", "program" => P::NAME).increment(items.len() as u64);
         if by_cpu.len() != items.len() {
-            return Err(self.wrong(chunk, 0, "the CPU lost items that it was to check again"));
+            return Err(Self::wrong(chunk, 0, "the CPU lost items that it was to check again"));
         }
         match lanes.iter().zip(&by_cpu).find(|(lane, answer)| given[**lane] != **answer) {
             None => Ok(()),
             Some((lane, answer)) => {
-                Err(self.wrong(chunk, *lane, &format!("{:?}, where the CPU says {answer:?}", given[*lane])))
+                Err(Self::wrong(chunk, *lane, &format!("{:?}, where the CPU says {answer:?}", given[*lane])))
             }
         }
     }
@@ -302,7 +302,7 @@ impl<P: Program> Served<P> {
     }
 
     /// What reproduces a wrong answer.
-    fn wrong(&self, chunk: &Chunk<'_, P>, lane: usize, problem: &str) -> Fault {
+    fn wrong(chunk: &Chunk<'_, P>, lane: usize, problem: &str) -> Fault {
         const LONGEST: usize = 600;
         let mut item = chunk.lanes.get(lane).map_or_else(String::new, |item| format!("{item:?}"));
         if item.len() > LONGEST {

@@ -5,6 +5,9 @@ use super::text::{bytes, duration, utc};
 use super::{BenchReport, Cell};
 use crate::report::{count, rate};
 
+/// A line of a plot: whether its points are joined, and what of a cell it shows.
+type Line = (bool, fn(&Cell) -> f64);
+
 /// The page's look: the reader's choice of light or dark, one column on a phone, tables that scroll by themselves.
 const STYLE: &str = include_str!("style.css");
 
@@ -92,7 +95,7 @@ impl BenchReport {
         section
     }
 
-    fn figure(&self, scheme: &str, values: Values, caption: &str, lines: &[(bool, fn(&Cell) -> f64)]) -> String {
+    fn figure(&self, scheme: &str, values: Values, caption: &str, lines: &[Line]) -> String {
         let mut drawn = Vec::new();
         for (colour, backend) in self.backends.iter().enumerate() {
             let cells = self.series(scheme, &backend.name);
