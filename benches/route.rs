@@ -13,7 +13,7 @@ use phalanx::{BackendChoice, Rules, Verdict, Verifier, VerifierConfig};
 const SIZES: [usize; 7] = [16, 64, 256, 1_024, 4_096, 16_384, 65_536];
 
 /// Batches that the router learns from before it is timed.
-const LEARNED: usize = 8;
+const LEARNED: usize = 20;
 
 /// Rounds at least and at most; as many between as there is time for.
 const ROUNDS: (usize, usize) = (5, 31);

@@ -132,6 +132,11 @@ impl Backend {
         due
     }
 
+    /// Whether it was not measured for so many batches of this work.
+    pub(super) fn is_stale(&self, work: Work, batches: u32) -> bool {
+        self.costs.get(&work).is_some_and(|costs| costs.age >= batches)
+    }
+
     /// Takes on work.
     pub(super) fn take(&mut self, cost: f64, now: f64) {
         self.busy_until = self.busy_until.max(now) + cost;
@@ -197,17 +202,15 @@ impl Backend {
         let Some(costs) = self.costs.get_mut(&work) else { return };
         let is_own = !is_fallback && (residual - common).abs() > SURPRISE.ln();
         let by_itself = seconds / costs.beside.exp();
-        if is_own {
-            costs.model.learn(items, by_itself / common.exp());
-        } else {
-            costs.model.follow(0.0);
-            costs.model.learn_shape(items, by_itself / mean.exp());
-        }
         let contention = if is_own { common } else { residual };
         costs.beside = (costs.beside + GAIN * contention).clamp(0.0, MOST_CONTENTION.ln());
         // Quicker than without others can only be its own doing.
-        if costs.beside == 0.0 && contention < 0.0 {
-            costs.model.follow(contention);
+        let is_quicker = costs.beside == 0.0 && contention < 0.0;
+        if is_own {
+            costs.model.learn(items, by_itself / common.exp());
+        } else {
+            costs.model.follow(if is_quicker { contention } else { 0.0 });
+            costs.model.learn_shape(items, by_itself / mean.exp());
         }
     }
 

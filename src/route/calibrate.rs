@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_mins(15);
 /// Sizes of measured batches, as far as there is time for them.
 const SIZES: [usize; 5] = [16, 128, 1_024, 4_096, 16_384];
 
+/// The size that is measured as long as there is any time left.
+const LEAST: usize = 1_024;
+
 /// Each size is measured so many times, of which the shortest counts: what disturbs only adds.
 const TIMES: usize = 2;
 
@@ -133,8 +136,9 @@ fn time<B>(budget: Duration, make: &dyn Fn(usize) -> B, run: impl Fn(B) -> Optio
     let mut points: Vec<(usize, f64)> = Vec::new();
     for items in SIZES {
         if let Some((before, seconds)) = points.last() {
-            let expected = seconds * count(items) / count(*before) * count(TIMES);
-            if expected > until.saturating_duration_since(Instant::now()).as_secs_f64() {
+            // A small batch on a busy machine says nothing of a large one: up to there, only the time spent counts.
+            let expected = if items > LEAST { seconds * count(items) / count(*before) * count(TIMES) } else { 0.0 };
+            if expected >= until.saturating_duration_since(Instant::now()).as_secs_f64() {
                 break;
             }
         }

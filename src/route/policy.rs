@@ -28,6 +28,10 @@ const PROBE_EVERY: u32 = 4;
 /// A backend not measured for so many batches is probed as if it had become twice as good.
 const STALE: u32 = 64;
 
+/// A CPU not measured for so many batches answers a part of one that is a GPU's, this much of it.
+const CPU_STALE: u32 = 16;
+const CPU_PART: usize = 32;
+
 /// A probe is an eighth of a batch, and at most so many items.
 const PROBE_PART: usize = 8;
 const PROBE_ITEMS: usize = 4_096;
@@ -154,12 +158,13 @@ impl Policy {
             decision.why = if serving.len() > 1 { why } else { Why::Alone };
             Some(place)
         };
-        let shares = match chosen {
+        let mut shares = match chosen {
             None => vec![(CPU, items)],
             Some(place) => {
                 members(candidates[place].set).zip(candidates[place].division.shares.iter().copied()).collect()
             }
         };
+        self.try_cpu(work, items, &mut shares);
         decision.expected = chosen.map_or(0.0, |place| candidates[place].division.finish);
         decision.late = (LATE_FACTOR * decision.expected + LATE_SLACK).min(self.deadline);
         decision.considered = self.named(&candidates);
@@ -185,6 +190,9 @@ impl Policy {
                     backend.in_time();
                     if beside {
                         let items = share.items.len();
+                        let residual = backend.residual(decision.work, items, seconds, false);
+                        backend.eager |=
+                            share.backend == CPU && residual.is_some_and(|residual| residual < -SWITCH_AT_ONCE.ln());
                         let is_fallback = share.backend == CPU;
                         backend.learn_beside(decision.work, Beside { items, seconds, common, mean, is_fallback });
                     } else if backend.knows(decision.work) {
@@ -303,6 +311,24 @@ impl Policy {
             }
         }
         None
+    }
+
+    /// Gives a little to a CPU that was not measured for long, or did better than expected when it was. Where it was measured on a busy
+    /// machine, nothing else would ever show it.
+    fn try_cpu(&mut self, work: Work, items: usize, shares: &mut Vec<(usize, usize)>) {
+        let part = items / CPU_PART;
+        let cpu = &mut self.backends[CPU];
+        if part == 0
+            || shares.iter().any(|(backend, _)| *backend == CPU)
+            || !(cpu.eager || cpu.is_stale(work, CPU_STALE))
+        {
+            return;
+        }
+        cpu.eager = false;
+        if let Some((_, most)) = shares.iter_mut().max_by_key(|(_, share)| *share).filter(|(_, share)| *share > part) {
+            *most -= part;
+            shares.push((CPU, part));
+        }
     }
 
     /// Makes shares of the batch's items in order, and has the backends take them on.
