@@ -184,7 +184,9 @@ fn run(block: Vec<Transaction>, threads: usize) {
         })
         .collect();
     model.work();
-    others.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in others {
+        thread.join().unwrap();
+    }
     model.check();
 }
 

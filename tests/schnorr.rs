@@ -7,8 +7,11 @@ use phalanx::scheme::schnorr::{SchnorrBatch, SchnorrItem};
 use phalanx::{Reason, Verdict, Verifier};
 use proptest::prelude::*;
 
-/// Key, message, signature and the verdict of each of BIP-340's vectors.
-fn vectors() -> Option<Vec<(Vec<u8>, Vec<u8>, Vec<u8>, bool)>> {
+/// Key, message, signature, and whether it is valid.
+type Vector = (Vec<u8>, Vec<u8>, Vec<u8>, bool);
+
+/// BIP-340's vectors.
+fn vectors() -> Option<Vec<Vector>> {
     let path = common::test_data("vectors")?.join("bip340_test-vectors.csv");
     let text = std::fs::read_to_string(path).unwrap();
     let vector = |line: &str| {
@@ -21,7 +24,9 @@ fn vectors() -> Option<Vec<(Vec<u8>, Vec<u8>, Vec<u8>, bool)>> {
 
 fn verify(verifier: &Verifier, items: &[Result<SchnorrItem, Reason>]) -> Vec<Verdict<()>> {
     let mut batch = SchnorrBatch::with_capacity(items.len());
-    items.iter().for_each(|item| batch.push_parsed(*item));
+    for item in items {
+        batch.push_parsed(*item);
+    }
     verifier.verify_schnorr(&batch).unwrap()
 }
 
@@ -86,7 +91,7 @@ fn reasons_are_those_of_the_first_check_that_fails() {
 fn r_at_infinity_is_refused() {
     let secret = secp256k1::SecretKey::from_secret_bytes(curve::small(7)).unwrap();
     let (key, _) = secp256k1::Keypair::from_secret_key(&secret).x_only_public_key();
-    let key = key.serialize();
+    let key = key.to_byte_array();
     let odd = curve::y_is_odd(&curve::times_generator(curve::reduced(curve::small(7))).unwrap());
     for r in [[0; 32], curve::small(1), key] {
         let draft = SchnorrItem::parse(b"m", &[r, [0; 32]].concat(), &key).unwrap();
@@ -105,7 +110,7 @@ fn signed(secret: u64, message: u64) -> SchnorrItem {
     let pair = secp256k1::Keypair::from_secret_key(&secret);
     let message = message.to_be_bytes();
     let signature = secp256k1::schnorr::sign_no_aux_rand(&message, &pair);
-    let key = pair.x_only_public_key().0.serialize();
+    let key = pair.x_only_public_key().0.to_byte_array();
     SchnorrItem::new(&message, &signature.to_byte_array(), &key)
 }
 

@@ -197,10 +197,10 @@ impl Policy {
                         backend.learn_beside(decision.work, Beside { items, seconds, common, mean, is_fallback });
                     } else if backend.knows(decision.work) {
                         backend.learn(decision.work, share.items.len(), seconds);
-                    } else if seconds > 0.0 {
-                        if let Some(line) = Line::through(&[(share.items.len(), seconds)]) {
-                            backend.set(decision.work, line, 1.0);
-                        }
+                    } else if seconds > 0.0
+                        && let Some(line) = Line::through(&[(share.items.len(), seconds)])
+                    {
+                        backend.set(decision.work, line, 1.0);
                     }
                 }
                 Outcome::Late(seconds) => {

@@ -323,7 +323,6 @@ impl RandomBlocks {
             let address = |address: Address| U256::from_be_bytes(address.into_word().0);
             let (a, b) = match what {
                 0 => (slot(self), if self.one_in(4) { U256::ZERO.wrapping_sub(U256::ONE) } else { slot(self) }),
-                1 => (slot(self), slot(self)),
                 2 => (address(self.place()), U256::from(self.below(3) * self.below(300))),
                 3 | 9 => (address(self.place()), slot(self)),
                 4 => (address(self.place()), U256::ZERO),
