@@ -1,7 +1,7 @@
 //! Arithmetic of secp256k1: the field, the scalars, the group, and ECDSA in bulk.
 //!
 //! What many signatures need is done in lanes, several to a vector, and written once over the lane type
-//! [`field::FieldLanes`]; [`Platform`] says which form of it this machine has. Everything works on public signatures, so
+//! `field::FieldLanes`; [`Platform`] says which form of it this machine has. Everything works on public signatures, so
 //! nothing runs in constant time.
 
 #![allow(

@@ -164,3 +164,32 @@ fn spirv(shader: &Shader) -> Result<(Vec<u32>, Vec<u32>), String> {
     let bindings = module.global_variables.iter().filter_map(|(_, global)| Some(global.binding?.binding)).collect();
     Ok((words, bindings))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::Command;
+
+    const FAMILY: &str = "RADV_FORCE_FAMILY";
+
+    #[test]
+    fn hot_kernels_spill_nothing_on_rdna2() {
+        // The loader reads which GPU is meant before there is anything to ask: the test runs again with that said.
+        if std::env::var_os(FAMILY).is_none() {
+            let mut again = Command::new(std::env::current_exe().unwrap());
+            again.args(["--exact", "isa::tests::hot_kernels_spill_nothing_on_rdna2", "--nocapture"]);
+            let output = again.env(FAMILY, "navi21").output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr);
+            if told.contains("SKIPPED") {
+                let _ = std::io::stderr().write_all(&output.stderr);
+            }
+            assert!(output.status.success(), "{told}");
+            return;
+        }
+        if let Err(problem) = super::NullDevice::open() {
+            let _ = writeln!(std::io::stderr(), "SKIPPED hot_kernels_spill_nothing_on_rdna2: {problem}");
+            return;
+        }
+        super::isa().unwrap();
+    }
+}

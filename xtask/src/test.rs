@@ -19,7 +19,8 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
         provide(SOFTWARE_DRIVER, has_driver());
         provide(BROWSER, output(BROWSER, &["--version"]).is_some());
     }
-    run(cargo().args(["test", "--workspace"]).args(arguments))
+    // With the chore that looks at kernels, whose promise is a test too.
+    run(cargo().args(["test", "--workspace", "--features", "xtask/gpu"]).args(arguments))
 }
 
 /// Installs a package that tests of kernels want if it is not there, and says how if it may not. That it cannot be had is no

@@ -1,7 +1,7 @@
 //! The base field of secp256k1, integers modulo p = 2^256 - 2^32 - 977, over a lane type.
 //!
-//! [`FieldLanes`] is a vector of field elements, one in each lane; everything above it is written once over that trait.
-//! Its forms differ in lanes and limbs: [`avx2`], four lanes of 9 x 29 bits; [`ifma`], eight lanes of 5 x 52 bits;
+//! `FieldLanes` is a vector of field elements, one in each lane; everything above it is written once over that trait.
+//! Its forms differ in lanes and limbs: `avx2`, four lanes of 9 x 29 bits; `ifma`, eight lanes of 5 x 52 bits;
 //! [`portable`], one lane. Values are public, so branches and table indices may depend on them.
 //!
 //! Limbs are redundant. An element's *magnitude* bounds its limbs, each form states by what; 1 is what `mul`, `square` and

@@ -2,7 +2,7 @@
 //! batch check, so it answers each item by itself.
 
 use phalanx::cpu::{Audit, HintSource, Hints};
-use phalanx::scheme::ecdsa::{Address, RecoverBatch, Signer};
+use phalanx::scheme::ecdsa::{Address, Signer};
 use phalanx::scheme::schnorr::{SchnorrBatch, SchnorrItem};
 use phalanx::{Verdict, Verifier};
 use secp256k1::{Keypair, SecretKey, XOnlyPublicKey, schnorr};
@@ -31,7 +31,7 @@ fn hinted(name: &str, signed: &'static [Signed], step: usize) -> Row<'static> {
     let signers: Vec<Signer> =
         Verifier::cpu().recover(&batch).unwrap_or_default().into_iter().filter_map(Verdict::valid).collect();
     let hint = |index: usize| {
-        let is_wrong = (index + 1) % step == 0;
+        let is_wrong = (index + 1).is_multiple_of(step);
         signers.get((index + usize::from(is_wrong)) % signers.len()).map(|signer| signer.address)
     };
     let senders: Vec<Option<Address>> = (0..signed.len()).map(hint).collect();
@@ -83,8 +83,8 @@ fn bip340(name: &str, count: usize, step: usize) -> Row<'static> {
         let pair = Keypair::from_secret_key(&secret);
         let mut message = hash(b"digest", index);
         let signature = schnorr::sign_no_aux_rand(&message, &pair).to_byte_array();
-        message[0] ^= u8::from((index + 1) % step == 0);
-        (message, signature, pair.x_only_public_key().0.serialize())
+        message[0] ^= u8::from((index + 1).is_multiple_of(step));
+        (message, signature, pair.x_only_public_key().0.to_byte_array())
     };
     let signed: Vec<([u8; 32], [u8; 64], [u8; 32])> = (0..count).map(sign).collect();
     let ours = signed.clone();
