@@ -4,14 +4,15 @@
 mod common;
 
 use alloy_hardforks::EthereumHardfork;
-use common::mainnet::{WithState, block_files, unzip, verified, with_states};
-use common::test_data;
+use common::mainnet::{WithState, block_files, unzip, verified_by, with_states};
+use common::{backends, test_data};
+use phalanx::Reason;
 use phalanx::chain::ethereum::{ChainSpec, Problem, Rejection, block_from_json, verify_block};
 use phalanx::executor::{Executor, SequentialExecutor, check_outcome};
-use phalanx::{Reason, Verifier};
 
 #[test]
 fn every_hash_sender_and_root_of_every_block() {
+    let backends = backends();
     let mut transactions = 0;
     let mut seen = 0;
     for (sub, expected) in [("ethereum-mainnet/full", 32), ("ethereum-mainnet/signatures", 15)] {
@@ -19,8 +20,14 @@ fn every_hash_sender_and_root_of_every_block() {
         let paths = block_files(&folder);
         assert_eq!(paths.len(), expected);
         for path in paths {
-            let block = block_from_json(&unzip(&path)).unwrap();
-            transactions += verified(block, &path.display().to_string()).transactions().len();
+            let text = unzip(&path);
+            let by_backend = backends.iter().map(|(backend, verifier)| {
+                let block = block_from_json(&text).unwrap();
+                verified_by(verifier, block, &format!("{}, {backend}", path.display())).transactions().len()
+            });
+            let counts: Vec<_> = by_backend.collect();
+            assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
+            transactions += counts[0];
             seen += 1;
         }
     }
@@ -51,10 +58,12 @@ fn a_frontier_block_with_high_s_is_invalid_as_homestead() {
     let Some(folder) = test_data("ethereum-mainnet/full") else { return };
     let block = block_from_json(&unzip(&folder.join("116525.block.json.gz"))).unwrap();
     let homestead = ChainSpec::mainnet().frozen_at(EthereumHardfork::Homestead);
-    let problems = verify_block(&Verifier::cpu(), &homestead, block).unwrap().unwrap_err();
-    assert_eq!(problems.len(), 4);
-    for problem in problems {
-        let high_s = Rejection::Signature(Reason::HighS);
-        assert!(matches!(&problem, Problem::Transaction { rejection, .. } if *rejection == high_s), "{problem}");
+    for (backend, verifier) in backends() {
+        let problems = verify_block(verifier, &homestead, block.clone()).unwrap().unwrap_err();
+        assert_eq!(problems.len(), 4, "{backend}");
+        for problem in problems {
+            let high_s = Rejection::Signature(Reason::HighS);
+            assert!(matches!(&problem, Problem::Transaction { rejection, .. } if *rejection == high_s), "{problem}");
+        }
     }
 }

@@ -48,10 +48,15 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn every_fork_result() {
     let Some(folder) = test_data("ethereum-tests/TransactionTests") else { return };
-    let verifier = Verifier::cpu();
+    for (backend, verifier) in common::backends() {
+        every_fork_result_by(verifier, backend, &folder);
+    }
+}
+
+fn every_fork_result_by(verifier: &Verifier, backend: &str, folder: &Path) {
     let (mut cases, mut accepted, mut rejected) = (0, 0, 0);
     let mut wrong = Vec::new();
-    for path in files(&folder) {
+    for path in files(folder) {
         let file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         for (name, case) in file.as_object().unwrap() {
             cases += 1;
@@ -61,7 +66,7 @@ fn every_fork_result() {
                 let chain = ChainSpec::mainnet().frozen_at(fork(fork_name));
                 let forks = chain.at_block(0, 0, fork(fork_name) >= Fork::Paris);
                 assert_eq!(forks.newest(), fork(fork_name));
-                let batch = verify_transactions(&verifier, &forks, vec![decode_transaction(&bytes)]).unwrap();
+                let batch = verify_transactions(verifier, &forks, vec![decode_transaction(&bytes)]).unwrap();
                 assert_eq!(batch.transactions.len() + batch.rejected.len(), 1);
                 let found = match (batch.transactions.first(), batch.rejected.first()) {
                     (Some(verified), _) => Some((verified.sender(), verified.hash())),
@@ -82,7 +87,7 @@ fn every_fork_result() {
             }
         }
     }
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(wrong.is_empty(), "{backend}: {} wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert_eq!(cases, 105);
     assert_eq!((accepted, rejected), (300, 1033));
 }

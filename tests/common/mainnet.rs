@@ -30,11 +30,16 @@ pub(crate) fn block_files(folder: &Path) -> Vec<PathBuf> {
 
 /// Verifies a block; every claim of the file was compared.
 pub(crate) fn verified(block: Block, name: &str) -> VerifiedBlock {
+    verified_by(&Verifier::cpu(), block, name)
+}
+
+/// The same by a backend.
+pub(crate) fn verified_by(verifier: &Verifier, block: Block, name: &str) -> VerifiedBlock {
     let claims = block.claims.len();
     // The block's own hash, and a hash and a sender for each transaction.
     assert_eq!(claims, 1 + 2 * block.transactions.len(), "{name}");
     assert!(matches!(block.claims[0], Claim::BlockHash(_)), "{name}");
-    verify_block(&Verifier::cpu(), &ChainSpec::mainnet(), block).unwrap().unwrap_or_else(|problems| {
+    verify_block(verifier, &ChainSpec::mainnet(), block).unwrap().unwrap_or_else(|problems| {
         panic!("{name}: {}", problems[0]);
     })
 }
