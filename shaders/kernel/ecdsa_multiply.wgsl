@@ -33,9 +33,10 @@ fn ecdsa_multiply(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let top = min(load_state(lane).top, DIGITS - 1u);
+    let digits = top + 1u;
     let first = digit_point(lane, digit(lane, top));
     var sum = Jacobian(first.x, fe_weak(first.y), fe_one());
-    for (var i = 1u; i <= top; i++) {
+    for (var i = 1u; i < digits; i++) {
         for (var j = 0u; j < 3u; j++) {
             sum = ge_double(sum);
         }

@@ -66,17 +66,7 @@ fn ecdsa_prepare_recover(@builtin(global_invocation_id) id: vec3<u32>) {
             product = sc_reduce(sc_mul(product, denominator_or_one(r, reason)));
         }
     }
-    var inverse = run_inverse(product);
-    for (var k = 0u; k < SCALAR_RUN; k++) {
-        let lane = id.x + (SCALAR_RUN - 1u - k) * invocations;
-        if lane < lanes {
-            let at = 1u + lane * RECOVER_QUADS;
-            let state = load_state(lane);
-            let s = words_select(input_words(at + 4u), words_small(1u), state.reason != 0u);
-            let denominator = denominator_or_one(input_words(at + 2u), state.reason);
-            inverse = share(lane, inverse, denominator, input_words(at), s, FLAG_BASE_NEGATIVE, state);
-        }
-    }
+    share_run(id.x, invocations, product, RECOVER_QUADS, 2u, 4u, FLAG_BASE_NEGATIVE);
 }
 
 // The sum is (z G + r Q) / s. Flags: whether the key is uncompressed, its prefix if not, whether s must be low.
@@ -109,22 +99,24 @@ fn ecdsa_prepare_verify(@builtin(global_invocation_id) id: vec3<u32>) {
             product = sc_reduce(sc_mul(product, denominator_or_one(s, reason)));
         }
     }
-    var inverse = run_inverse(product);
-    for (var k = 0u; k < SCALAR_RUN; k++) {
-        let lane = id.x + (SCALAR_RUN - 1u - k) * invocations;
-        if lane < lanes {
-            let at = 1u + lane * VERIFY_QUADS;
-            let state = load_state(lane);
-            let r = words_select(input_words(at + 2u), words_small(1u), state.reason != 0u);
-            let denominator = denominator_or_one(input_words(at + 4u), state.reason);
-            inverse = share(lane, inverse, denominator, input_words(at), r, 0u, state);
-        }
-    }
+    share_run(id.x, invocations, product, VERIFY_QUADS, 4u, 2u, 0u);
 }
 
-// R / product, where the product is of denominators by `sc_mul`.
-fn run_inverse(product: Sc) -> Sc {
-    return sc_mul(sc_inv_mont(product), sc_from_words(words_small(1u)));
+// Gives the lanes of a run, the last first, their shares of its one inversion. product: of all denominators by `sc_mul`; denominator,
+// factor: where in a lane's input they stand.
+fn share_run(first: u32, invocations: u32, product: Sc, quads: u32, denominator: u32, factor: u32, negative: u32) {
+    // R / product.
+    var inverse = sc_mul(sc_inv_mont(product), sc_from_words(words_small(1u)));
+    for (var k = 0u; k < SCALAR_RUN; k++) {
+        let lane = first + (SCALAR_RUN - 1u - k) * invocations;
+        if lane < input[0].x {
+            let at = 1u + lane * quads;
+            let state = load_state(lane);
+            let numerator = words_select(input_words(at + factor), words_small(1u), state.reason != 0u);
+            let divisor = denominator_or_one(input_words(at + denominator), state.reason);
+            inverse = share(lane, inverse, divisor, input_words(at), numerator, negative, state);
+        }
+    }
 }
 
 // A lane's share of the run's inverse: with P the product before it and d its denominator, `inverse` is R / (P d / R), so that one

@@ -1,7 +1,6 @@
 //! One dispatch at a time on a device of its own: buffers made, filled, read back and dropped. For known answers and for timing; it is
 //! not made to be fast.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::device::Adapter;
 use super::ecdsa::StepTime;
 use super::error::GpuError;
+use super::pipeline::{Pipeline, scoped};
 use super::program::{self, HEADER_WORDS, Program, Step};
 use super::shader::{Arithmetic, Kernel, WORKGROUP_SIZE};
 
@@ -23,14 +23,6 @@ pub(super) struct Session {
     arithmetic: Arithmetic,
     /// Kernels by name, each compiled once however many programs use it.
     pipelines: Mutex<BTreeMap<&'static str, Arc<Pipeline>>>,
-}
-
-/// A compiled kernel.
-#[derive(Debug)]
-pub(super) struct Pipeline {
-    compute: wgpu::ComputePipeline,
-    layout: wgpu::BindGroupLayout,
-    bindings: Vec<u32>,
 }
 
 /// A program's kernels, compiled, and its table on the device.
@@ -105,16 +97,9 @@ impl Session {
         self.queue.submit([clear.finish()]);
         self.wait()?;
         let mut times = Vec::new();
+        let bound = [&buffers[0], &buffers[1], &buffers[2], &stages.table];
         for (step, pipeline) in &stages.steps {
             let started = Instant::now();
-            let bound: Vec<_> = pipeline
-                .bindings
-                .iter()
-                .map(|binding| wgpu::BindGroupEntry {
-                    binding: *binding,
-                    resource: buffers.get(*binding as usize).unwrap_or(&stages.table).as_entire_binding(),
-                })
-                .collect();
             let invocations = lanes.div_ceil(step.lanes_per_invocation as usize);
             self.dispatch(pipeline, &bound, self.groups(invocations)?)?;
             self.wait()?;
@@ -160,39 +145,11 @@ impl Session {
         Ok(Self { device, queue, arithmetic, pipelines: Mutex::default() })
     }
 
-    /// Compiles a kernel, whose bindings are storage buffers.
+    /// Compiles a kernel.
     pub(super) fn pipeline(&self, kernel: Kernel) -> Result<Pipeline, GpuError> {
         let shader = kernel.shader(self.arithmetic)?;
-        let entries: Vec<_> = shader.module.global_variables.iter().filter_map(|(_, global)| entry(global)).collect();
-        self.scoped(&format!("compiling {}", kernel.name), || {
-            let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-                label: Some(kernel.name),
-                entries: &entries,
-            });
-            let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                label: Some(kernel.name),
-                bind_group_layouts: &[Some(&layout)],
-                immediate_size: 0,
-            });
-            let descriptor = wgpu::ShaderModuleDescriptor {
-                label: Some(kernel.name),
-                source: wgpu::ShaderSource::Naga(Cow::Owned(shader.module)),
-            };
-            let checks =
-                wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
-            #[allow(unsafe_code, reason = "loop bounds of 64 bits cost a multiple of what kernels take")]
-            // SAFETY: every loop of the kernels has a constant bound.
-            let module = unsafe { self.device.create_shader_module_trusted(descriptor, checks) };
-            let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(kernel.name),
-                layout: Some(&pipeline_layout),
-                module: &module,
-                entry_point: Some(kernel.name),
-                compilation_options: wgpu::PipelineCompilationOptions::default(),
-                cache: None,
-            });
-            Pipeline { compute: pipeline, layout, bindings: entries.iter().map(|entry| entry.binding).collect() }
-        })
+        Pipeline::compile(&self.device, shader, None)
+            .map_err(|error| driver_error(&format!("compiling {}", kernel.name), &error))
     }
 
     /// Runs a kernel once over `lanes` lanes. `inputs` are bound in order, and behind them a zeroed buffer of `words` words, which
@@ -223,23 +180,16 @@ impl Session {
         self.queue.submit([]);
         self.wait()?;
         let started = Instant::now();
-        let bound: Vec<_> = (0..)
-            .zip(buffers.iter().chain([&output]))
-            .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
-            .collect();
+        let bound: Vec<_> = buffers.iter().chain([&output]).collect();
         self.dispatch(pipeline, &bound, groups)?;
         self.wait()?;
         let took = started.elapsed();
         Ok((self.read(&output, &readback, output_bytes)?, took))
     }
 
-    fn dispatch(&self, pipeline: &Pipeline, bound: &[wgpu::BindGroupEntry<'_>], groups: u32) -> Result<(), GpuError> {
+    fn dispatch(&self, pipeline: &Pipeline, bound: &[&wgpu::Buffer], groups: u32) -> Result<(), GpuError> {
         self.scoped("dispatching", || {
-            let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: None,
-                layout: &pipeline.layout,
-                entries: bound,
-            });
+            let group = pipeline.bind(&self.device, bound);
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             pass.set_pipeline(&pipeline.compute);
@@ -292,32 +242,12 @@ impl Session {
 
     /// Turns what the driver complains about within `make` into an error.
     fn scoped<T>(&self, doing: &str, make: impl FnOnce() -> T) -> Result<T, GpuError> {
-        use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
-        let scopes = [Validation, OutOfMemory, Internal].map(|filter| self.device.push_error_scope(filter));
-        let made = make();
-        // The innermost scope must be the first to go.
-        let problems: Vec<_> = scopes.into_iter().rev().filter_map(|scope| pollster::block_on(scope.pop())).collect();
-        match problems.first() {
-            None => Ok(made),
-            Some(problem) => Err(GpuError::Driver { doing: doing.to_owned(), problem: problem.to_string() }),
-        }
+        scoped(&self.device, make).map_err(|error| driver_error(doing, &error))
     }
 }
 
-/// How a global of a kernel is bound.
-fn entry(global: &naga::GlobalVariable) -> Option<wgpu::BindGroupLayoutEntry> {
-    let naga::AddressSpace::Storage { access } = global.space else { return None };
-    let read_only = !access.contains(naga::StorageAccess::STORE);
-    Some(wgpu::BindGroupLayoutEntry {
-        binding: global.binding.as_ref()?.binding,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer {
-            ty: wgpu::BufferBindingType::Storage { read_only },
-            has_dynamic_offset: false,
-            min_binding_size: None,
-        },
-        count: None,
-    })
+fn driver_error(doing: &str, error: &wgpu::Error) -> GpuError {
+    GpuError::Driver { doing: doing.to_owned(), problem: error.to_string() }
 }
 
 fn byte_count(words: usize) -> u64 {

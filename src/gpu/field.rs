@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::device::Adapter;
-use super::dispatch::{Pipeline, Session};
+use super::dispatch::Session;
 use super::error::GpuError;
+use super::pipeline::Pipeline;
 use super::shader::{Arithmetic, CHAIN_LENGTH, Kernel, SMALL_FACTOR, check, timing};
 
 /// Words of an element, the least significant first.

@@ -20,6 +20,7 @@ mod field;
 mod hash;
 mod merkle;
 mod merkle_tree;
+mod pipeline;
 mod program;
 #[cfg(test)]
 mod route_tests;

@@ -83,8 +83,9 @@ fn fe_power(a: Fe, root: bool) -> Fe {
                 factor = fe_select(a, fe_one(), root);
             }
         }
-        // At most 88 times.
-        for (var i = 0u; i < squarings; i++) {
+        // At most 88.
+        let count = squarings;
+        for (var i = 0u; i < count; i++) {
             power = fe_sqr(power);
         }
         power = fe_mul(power, factor);

@@ -1,6 +1,5 @@
 //! Devices by way of wgpu.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -10,6 +9,7 @@ use super::{Device, Driver, Limits, SlotSize, Spec};
 use crate::gpu::cache::StoredPipelines;
 use crate::gpu::device::Adapter;
 use crate::gpu::error::Fault;
+use crate::gpu::pipeline::{Pipeline, scoped};
 use crate::gpu::program::{Step, stride};
 use crate::gpu::shader::{Arithmetic, Kernel, WORKGROUP_SIZE};
 
@@ -49,14 +49,6 @@ pub(in crate::gpu) struct WgpuDevice {
 
 /// A kernel that is compiled, or is being compiled, or could not be.
 type Compiling = OnceLock<Result<Arc<Pipeline>, Fault>>;
-
-/// A compiled kernel.
-#[derive(Debug)]
-pub(in crate::gpu) struct Pipeline {
-    compute: wgpu::ComputePipeline,
-    layout: wgpu::BindGroupLayout,
-    bindings: Vec<u32>,
-}
 
 /// A program whose kernels are compiled.
 #[derive(Debug)]
@@ -142,8 +134,7 @@ impl WgpuDevice {
         });
         let features = device.features();
         let cache = features.contains(wgpu::Features::PIPELINE_CACHE);
-        let cache =
-            cache.then(|| scoped(&device, "making a pipeline cache", || stored.map(|stored| stored.open(&device))));
+        let cache = cache.then(|| scoped(&device, || stored.map(|stored| stored.open(&device))));
         let tick = features.contains(wgpu::Features::TIMESTAMP_QUERY).then(|| queue.get_timestamp_period());
         Ok(Self {
             device,
@@ -167,38 +158,13 @@ impl WgpuDevice {
     fn compile_kernel(&self, kernel: Kernel) -> Result<Pipeline, Fault> {
         let refused = |problem: String| Fault::Compile { kernel: kernel.name.to_owned(), problem };
         let shader = kernel.shader(self.arithmetic).map_err(|error| refused(error.to_string()))?;
-        let entries: Vec<_> = shader.module.global_variables.iter().filter_map(|(_, global)| entry(global)).collect();
-        let bindings = entries.iter().map(|entry| entry.binding).collect();
-        let (pipeline, layout) = self
-            .scoped("compiling", || {
-                let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-                    label: Some(kernel.name),
-                    entries: &entries,
-                });
-                let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                    label: Some(kernel.name),
-                    bind_group_layouts: &[Some(&layout)],
-                    immediate_size: 0,
-                });
-                let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                    label: Some(kernel.name),
-                    source: wgpu::ShaderSource::Naga(Cow::Owned(shader.module)),
-                });
-                let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                    label: Some(kernel.name),
-                    layout: Some(&pipeline_layout),
-                    module: &module,
-                    entry_point: Some(kernel.name),
-                    compilation_options: wgpu::PipelineCompilationOptions::default(),
-                    cache: self.cache.as_ref(),
-                });
-                (pipeline, layout)
-            })
-            .map_err(|fault| match fault {
+        self.present()?;
+        Pipeline::compile(&self.device, shader, self.cache.as_ref()).map_err(|error| {
+            match driver_fault("compiling", &error) {
                 Fault::Driver { problem, .. } => refused(problem),
                 other => other,
-            })?;
-        Ok(Pipeline { compute: pipeline, layout, bindings })
+            }
+        })
     }
 
     /// Compiles kernels on as many threads as there are cores; the fault of the first in order, if there is one.
@@ -252,10 +218,13 @@ impl WgpuDevice {
 
     /// Turns what the driver complains about within `make` into a fault.
     pub(in crate::gpu) fn scoped<T>(&self, doing: &str, make: impl FnOnce() -> T) -> Result<T, Fault> {
-        if let Some(text) = self.lost.get() {
-            return Err(Fault::Lost(text.clone()));
-        }
-        scoped(&self.device, doing, make)
+        self.present()?;
+        scoped(&self.device, make).map_err(|error| driver_fault(doing, &error))
+    }
+
+    /// Fails where the driver has said that the device is gone.
+    fn present(&self) -> Result<(), Fault> {
+        self.lost.get().map_or(Ok(()), |text| Err(Fault::Lost(text.clone())))
     }
 
     fn groups(step: &Step, lanes: usize) -> u32 {
@@ -264,24 +233,12 @@ impl WgpuDevice {
         u32::try_from(invocations.div_ceil(WORKGROUP_SIZE as usize)).unwrap_or(u32::MAX)
     }
 
-    fn bind(&self, pipeline: &Pipeline, buffers: &[&wgpu::Buffer]) -> wgpu::BindGroup {
-        let entries = pipeline.bindings.iter().filter_map(|binding| {
-            let buffer = buffers.get(*binding as usize)?;
-            Some(wgpu::BindGroupEntry { binding: *binding, resource: buffer.as_entire_binding() })
-        });
-        self.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: None,
-            layout: &pipeline.layout,
-            entries: &entries.collect::<Vec<_>>(),
-        })
-    }
-
     fn encode(&self, program: &CompiledProgram, slot: &Slot, lanes: usize) -> wgpu::CommandBuffer {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(&slot.upload, 0, &slot.input, 0, slot.input_bytes);
         encoder.clear_buffer(&slot.output, 0, Some(slot.output_bytes));
         for (number, (step, pipeline)) in (0..).zip(&program.steps) {
-            let group = self.bind(pipeline, &[&slot.input, &slot.output, &slot.scratch, &program.table]);
+            let group = pipeline.bind(&self.device, &[&slot.input, &slot.output, &slot.scratch, &program.table]);
             let times = slot.times.as_ref().filter(|_| (number as usize) < slot.timed_steps);
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some(step.kernel.name),
@@ -457,35 +414,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Turns what the driver complains about within `make` into a fault. Scopes are a thread's own.
-fn scoped<T>(device: &wgpu::Device, doing: &str, make: impl FnOnce() -> T) -> Result<T, Fault> {
-    use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
-    let scopes = [Validation, OutOfMemory, Internal].map(|filter| device.push_error_scope(filter));
-    let made = make();
-    // The innermost scope must be the first to go.
-    let problems: Vec<_> = scopes.into_iter().rev().filter_map(|scope| pollster::block_on(scope.pop())).collect();
-    let (doing, problem) = match problems.first() {
-        None => return Ok(made),
-        Some(problem) => (doing.to_owned(), problem.to_string()),
-    };
-    Err(match problems.first() {
-        Some(wgpu::Error::OutOfMemory { .. }) => Fault::OutOfMemory { doing, problem },
+fn driver_fault(doing: &str, error: &wgpu::Error) -> Fault {
+    let (doing, problem) = (doing.to_owned(), error.to_string());
+    match error {
+        wgpu::Error::OutOfMemory { .. } => Fault::OutOfMemory { doing, problem },
         _ => Fault::Driver { doing, problem },
-    })
-}
-
-/// How a global of a kernel is bound.
-fn entry(global: &naga::GlobalVariable) -> Option<wgpu::BindGroupLayoutEntry> {
-    let naga::AddressSpace::Storage { access } = global.space else { return None };
-    let read_only = !access.contains(naga::StorageAccess::STORE);
-    Some(wgpu::BindGroupLayoutEntry {
-        binding: global.binding.as_ref()?.binding,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer {
-            ty: wgpu::BufferBindingType::Storage { read_only },
-            has_dynamic_offset: false,
-            min_binding_size: None,
-        },
-        count: None,
-    })
+    }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod constants;
 mod link;
+mod loops;
 mod render;
 mod sources;
 mod validate;

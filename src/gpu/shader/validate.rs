@@ -7,6 +7,7 @@ use naga::Span;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
 use super::link::{LinkError, Linked};
+use super::loops;
 use super::render::RenderError;
 use super::{Arithmetic, Kernel};
 
@@ -74,6 +75,9 @@ pub(super) fn validate(kernel: Kernel, arithmetic: Arithmetic, linked: Linked) -
         let labels: Vec<_> = error.spans().cloned().collect();
         invalid(told(&linked, &message, &labels))
     })?;
+    if let Some(place) = loops::endless(&module) {
+        return Err(invalid(told(&linked, "a loop that is not seen to end", &[(place, "it".to_owned())])));
+    }
     let has_entry = module.entry_points.iter().any(|entry| entry.name == kernel.name);
     if !has_entry {
         return Err(invalid(format!("shaders/kernel/{}.wgsl has no entry point of that name", kernel.file)));
