@@ -1,5 +1,6 @@
 //! Chores of the phalanx repository: `cargo xtask <chore>`.
 
+mod criterion;
 #[cfg(feature = "gpu")]
 mod gpu_ecdsa;
 #[cfg(feature = "gpu")]
@@ -11,6 +12,7 @@ mod model;
 #[cfg(feature = "peers")]
 mod peers;
 mod process;
+mod readme;
 mod record;
 mod route;
 mod test;
@@ -26,11 +28,16 @@ chores:
   isa          what each kernel compiles to on an AMD GPU that need not be there; fails if a hot kernel spills registers
   gpu-field    how long field operations take on each GPU adapter
   gpu-ecdsa    how long the kernels of ECDSA take on each GPU adapter, beside libsecp256k1 on all cores
-  model        what many threads could gain by the dependencies of generated blocks; modelled, to benches/record/<machine>/
-  peers [ROW]  ours beside other libraries on the same inputs; of every row, to benches/record/<machine>/peers-<date>.csv
-  record       run every bench and write what it measured to benches/record/<machine>/<date>.csv
-  route [NAME] the CPU, a GPU and both as the router divides batches, to benches/record/<machine>/route-<date>.csv
-  vectors      write the vectors under fixtures/ anew, from their generator";
+  model        what many threads could gain by the dependencies of generated blocks; modelled, to the record `execution-model`
+  peers [ROW]  ours beside other libraries on the same inputs; of every row, to the record `peers`
+  readme       write the README's figures anew, from the newest records
+  record       run every criterion bench, to the record `criterion`
+  record KIND -- COMMAND...
+               run a command, and keep the comma-separated values that it prints as a record
+  route [NAME] the CPU, a GPU and both as the router divides batches, to the record `route`
+  vectors      write the vectors under fixtures/ anew, from their generator
+
+Records are benches/record/<machine>/<date>-<kind>.csv.";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -57,7 +64,11 @@ fn main() -> ExitCode {
         Some("peers") => peers::peers(&arguments.collect::<Vec<_>>()),
         #[cfg(not(feature = "peers"))]
         Some("peers") => with_peers(&arguments.collect::<Vec<_>>()),
-        Some("record") => record::record(),
+        Some("readme") => readme::readme(),
+        Some("record") => match &arguments.collect::<Vec<_>>()[..] {
+            [] => criterion::criterion(),
+            arguments => record::record(arguments),
+        },
         Some("route") => route::route(&arguments.collect::<Vec<_>>()),
         Some("vectors") => vectors::vectors(),
         Some("help" | "--help" | "-h") => {

@@ -5,7 +5,7 @@
 //! the block; what is summed up lazily is no dependency.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use phalanx::Verifier;
 use phalanx::chain::ethereum::verify_block;
@@ -13,8 +13,7 @@ use phalanx::executor::{BlockStmExecutor, Dependency, Ledger};
 use phalanx::workload::{Mix, WorkloadChain, WorkloadConfig};
 use plotters::prelude::*;
 
-use crate::process::output;
-use crate::record::{machine, slug};
+use crate::record;
 
 const THREADS: [usize; 7] = [1, 2, 4, 8, 16, 24, 32];
 
@@ -38,9 +37,6 @@ struct Modelled {
 
 pub(crate) fn model() -> Result<(), String> {
     let all = WORKLOADS.iter().map(|(name, mix, pools)| workload(name, *mix, *pools)).collect::<Result<Vec<_>, _>>()?;
-    let date = output("date", &["-u", "+%Y-%m-%d"]).ok_or("no date")?;
-    let folder = PathBuf::from(format!("benches/record/{}", slug(&machine())));
-    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut csv =
         "# modelled, not measured: gas as work, list scheduling on the dependency graph of one block of 1,000\n\
                    # transactions; command: cargo xtask model\n\
@@ -51,10 +47,8 @@ pub(crate) fn model() -> Result<(), String> {
             let _ = writeln!(csv, "{},{threads},{gain:.2},{:.2}", modelled.name, modelled.bound);
         }
     }
-    let path = folder.join(format!("execution-model-{date}.csv"));
-    std::fs::write(&path, csv).map_err(|error| format!("{}: {error}", path.display()))?;
-    println!("wrote {}", path.display());
-    let path = path.with_extension("svg");
+    record::write("execution-model", &csv)?;
+    let path = record::path("execution-model.svg")?;
     plot(&path, &all).map_err(|error| format!("{}: {error}", path.display()))?;
     println!("wrote {}", path.display());
     Ok(())

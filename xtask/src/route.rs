@@ -1,6 +1,6 @@
 //! `cargo xtask route [ADAPTER]`: what the router makes of the CPU and a GPU, for every size of batch, as a record.
 
-use crate::process::{cargo, output, printed};
+use crate::process::{cargo, printed};
 use crate::record;
 
 /// How much longer than the better backend alone a batch may take.
@@ -12,20 +12,17 @@ const RATIO: usize = 7;
 const COLUMNS: usize = 11;
 
 pub(crate) fn route(arguments: &[String]) -> Result<(), String> {
+    let heading = record::heading(
+        &["cargo xtask route"].into_iter().chain(arguments.iter().map(String::as_str)).collect::<Vec<_>>().join(" "),
+    );
     let bench = ["bench", "--quiet", "--package", "phalanx", "--bench", "route", "--"];
     let lines = printed(cargo().args(bench).args(arguments))?;
     println!("{lines}");
     let slow = check(&lines)?;
-    let commit = output("git", &["rev-parse", "--short", "HEAD"]).unwrap_or_default();
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let text = format!(
-        "# machine: {}, {} cores; commit: {commit}; load {}; command: cargo xtask route\n\
-         # medians of interleaved rounds; both: half on each at once; ratio: routed to the better of cpu and gpu, of the same round\n{lines}",
-        record::machine(),
-        std::thread::available_parallelism().map_or(1, usize::from),
-        load.split(' ').next().unwrap_or_default(),
+        "{heading}# medians of interleaved rounds; both: half on each at once; ratio: routed to the better of cpu and gpu, of the same round\n{lines}"
     );
-    record::write("route-", &text)?;
+    record::write("route", &text)?;
     if slow.is_empty() {
         return Ok(());
     }

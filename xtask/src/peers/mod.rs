@@ -13,7 +13,6 @@ use std::fmt::Write as _;
 
 use phalanx::Verifier;
 
-use crate::process::output;
 use crate::record;
 use measure::{Counter, Measured};
 
@@ -91,21 +90,15 @@ pub(crate) fn peers(arguments: &[String]) -> Result<(), String> {
         println!("not recorded: a record has every row");
         return Ok(());
     }
-    record::write("peers-", &text)
+    record::write("peers", &text)
 }
 
 fn heading(counter: &Counter) -> String {
-    let commit = output("git", &["rev-parse", "--short", "HEAD"]).unwrap_or_default();
-    let compiler = output("rustc", &["--version"]).unwrap_or_default();
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().unwrap_or_default();
     format!(
-        "# machine: {}, {} cores; commit: {commit}; {compiler}; load {load}; command: cargo xtask peers\n\
-         # medians of {} interleaved rounds and their quartiles, for one item; cycles: {}\n\
+        "{}# medians of {} interleaved rounds and their quartiles, for one item; cycles: {}\n\
          # ratio: the contender's median to ours with as many threads; above 1, ours is faster\n\
          row,items,contender,threads,median_ns,lower_ns,upper_ns,cycles,ratio\n",
-        record::machine(),
-        std::thread::available_parallelism().map_or(1, usize::from),
+        record::heading("cargo xtask peers"),
         measure::ROUNDS,
         if counter.counts() { "of user code, all threads" } else { "not counted on this machine" },
     )
