@@ -6,6 +6,7 @@
 mod access_lists;
 mod bench;
 mod devices;
+mod doctor;
 mod executor;
 mod generate;
 mod input;
@@ -50,6 +51,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// List what there is to run on
     Devices(devices::DevicesArgs),
+    /// Find what keeps GPUs from being used, and what to do about it
+    Doctor(doctor::DoctorArgs),
 }
 
 /// What every subcommand that checks something takes.
@@ -176,6 +179,7 @@ fn dispatch(command: &Command) -> Result<Status, Failure> {
         Command::Generate(args) => generate::generate(args),
         Command::Bench(args) => bench::bench(args),
         Command::Devices(args) => Ok(devices::devices(*args)),
+        Command::Doctor(args) => Ok(doctor::doctor(*args)),
     }
 }
 
