@@ -62,6 +62,37 @@ fn json_is_as_its_schema_says() {
 }
 
 #[test]
+fn a_gpu_answers_every_scheme_and_its_kernels_are_timed() {
+    let devices = run(["devices", "--list", "--json"]);
+    let devices: Value = serde_json::from_str(&devices.stdout).unwrap();
+    let has_clock = |device: &&Value| device["features"].as_array().unwrap().contains(&"timestamps".into());
+    let Some(device) = devices["devices"].as_array().unwrap()[1..].iter().find(has_clock) else {
+        println!("SKIPPED: there is no adapter that tells the time");
+        return;
+    };
+    let name = device["name"].as_str().unwrap();
+    let ran = run(["bench", "--quick", "--max-batch", "64", "--json", "--backend", name]);
+    assert_eq!((ran.stderr.as_str(), ran.status), ("", Some(0)));
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let schema: Value = serde_json::from_str(include_str!("../src/report/bench/schema.json")).unwrap();
+    assert_eq!(violation(&schema, &report, "report"), None);
+    let cells = report["cells"].as_array().unwrap();
+    for scheme in SCHEMES {
+        let on_gpu: Vec<_> = cells.iter().filter(|cell| cell["scheme"] == scheme && cell["backend"] == "gpu").collect();
+        assert_eq!(on_gpu.len(), 2, "{scheme}");
+        for cell in on_gpu {
+            let kernels = cell["kernels"].as_array().unwrap();
+            let sum: f64 = kernels.iter().map(|kernel| kernel["seconds"].as_f64().unwrap()).sum();
+            let all = cell["kernel_seconds"].as_f64().unwrap();
+            assert!(!kernels.is_empty() && all > 0.0 && (sum / all - 1.0).abs() < 1e-9, "{cell}");
+            assert!(kernels.iter().all(|kernel| !kernel["kernel"].as_str().unwrap().is_empty()), "{cell}");
+        }
+    }
+    let on_cpu = |cell: &&Value| cell["backend"] == "cpu";
+    assert!(cells.iter().filter(on_cpu).all(|cell| cell["kernel_seconds"].is_null() && cell.get("kernels").is_none()));
+}
+
+#[test]
 fn a_schema_finds_what_is_wrong() {
     let schema: Value = serde_json::from_str(include_str!("../src/report/bench/schema.json")).unwrap();
     let report = |change: fn(&mut Value)| {

@@ -1,5 +1,6 @@
 //! `phalanx bench`: what each backend does with batches of each size.
 
+mod kernels;
 mod subject;
 mod timing;
 
@@ -11,8 +12,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 
+use self::kernels::KernelClock;
 use self::subject::{Prepared, Subject};
-use self::timing::{Budget, time};
+use self::timing::Budget;
 use super::devices::cpu_model;
 use super::{Common, Failure, STOP, Status, print, progress_bar};
 use crate::choice::BackendChoice;
@@ -76,12 +78,14 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Status, Failure> {
         bench.cold_start(subject, &backends)?;
     }
     let subjects: Vec<_> = std::iter::once(recovery).chain(others).collect();
-    let bar = progress_bar(Some(cells(&subjects, &backends, &bench.sizes)), "measuring");
+    let of = |subject| backends.iter().map(move |backend| (subject, backend));
+    let series: Vec<(&Subject, &Backend)> = subjects.iter().flat_map(of).collect();
+    let bar = progress_bar(Some((series.len() * bench.sizes.len()) as u64), "measuring");
     let reference = bench.reference(&subjects, &backends)?;
-    for subject in &subjects {
-        for backend in backends.iter().filter(|backend| backend.answers(subject)) {
-            bench.measure(subject, backend, &bar)?;
-        }
+    let warm = started.elapsed();
+    for (place, (subject, backend)) in series.iter().enumerate() {
+        let time = bench.budget.series(warm, started.elapsed(), series.len() - place);
+        bench.measure(subject, backend, time, &bar)?;
     }
     bar.finish_and_clear();
     let drift = drift_warning(reference, bench.reference(&subjects, &backends)?);
@@ -110,7 +114,7 @@ impl BenchArgs {
             (_, true) => (Duration::from_secs(3), Duration::from_mins(1)),
             _ => (Duration::from_secs(1), Duration::from_secs(8)),
         };
-        Budget { cell, batch }
+        Budget { cell, batch, total: self.quick.then_some(Duration::from_mins(1)) }
     }
 
     fn sizes(&self) -> Vec<usize> {
@@ -149,23 +153,11 @@ fn note(name: &str, device: String) -> BackendNote {
     BackendNote { name: name.to_owned(), device, driver: None }
 }
 
-impl Backend {
-    /// Whether it answers batches of this scheme itself: the verifier hashes on the CPU, whatever checks signatures.
-    fn answers(&self, subject: &Subject) -> bool {
-        self.note.name == CPU || subject.is_of_signatures()
-    }
-}
-
-/// How many cells there are to measure.
-fn cells(subjects: &[Subject], backends: &[Backend], sizes: &[usize]) -> u64 {
-    let answered = |subject| backends.iter().filter(|backend| backend.answers(subject)).count();
-    (subjects.iter().map(answered).sum::<usize>() * sizes.len()) as u64
-}
-
 /// A run of the command.
 struct Bench {
     budget: Budget,
     sizes: Vec<usize>,
+    kernels: KernelClock,
     report: BenchReport,
 }
 
@@ -187,12 +179,12 @@ impl Bench {
             warnings: Vec::new(),
             changes: Vec::new(),
         };
-        Self { budget, sizes, report }
+        Self { budget, sizes, kernels: KernelClock::install(), report }
     }
 
     /// The first batch of a scheme on each backend. What schemes have in common, tables for instance, the first pays for.
     fn cold_start(&mut self, subject: &Subject, backends: &[Backend]) -> Result<(), Failure> {
-        for backend in backends.iter().filter(|backend| backend.answers(subject)) {
+        for backend in backends {
             let prepared = subject.prepare(SMALLEST);
             let started = Instant::now();
             run(&prepared, SMALLEST, &backend.verifier)?;
@@ -206,8 +198,15 @@ impl Bench {
         Ok(())
     }
 
-    /// Every size of one scheme on one backend.
-    fn measure(&mut self, subject: &Subject, backend: &Backend, bar: &indicatif::ProgressBar) -> Result<(), Failure> {
+    /// Every size of one scheme on one backend for which there is time.
+    fn measure(
+        &mut self,
+        subject: &Subject,
+        backend: &Backend,
+        time: Duration,
+        bar: &indicatif::ProgressBar,
+    ) -> Result<(), Failure> {
+        let started = Instant::now();
         bar.set_message(format!("{} on {}", subject.name, backend.note.name));
         let (scheme, name) = (subject.name.to_owned(), backend.note.name.clone());
         // What the next size will take, from the last one.
@@ -217,14 +216,16 @@ impl Bench {
                 return Err(Failure::not_checked("stopped before the end: nothing is reported"));
             }
             let batch = size as u64;
-            if seconds_per_item * as_f64(batch) > self.budget.batch.as_secs_f64() {
-                let why = format!("a batch would take longer than {} s", self.budget.batch.as_secs());
+            let left = time.saturating_sub(started.elapsed());
+            if let Err(why) = self.budget.admits(seconds_per_item * as_f64(batch), left) {
                 self.report.skipped.push(Skipped { scheme: scheme.clone(), backend: name.clone(), batch, why });
                 bar.inc(1);
                 continue;
             }
             let prepared = subject.prepare(size);
-            let timing = time(self.budget, || run(&prepared, size, &backend.verifier))?;
+            self.kernels.reset();
+            let timing = timing::time(self.budget, || run(&prepared, size, &backend.verifier))?;
+            let kernels = self.kernels.times(timing.warm_ups + timing.samples());
             let p50 = timing.percentile(50);
             seconds_per_item = p50 / as_f64(batch);
             self.report.cells.push(Cell {
@@ -240,7 +241,8 @@ impl Bench {
                 per_second: as_f64(batch) / p50.max(f64::MIN_POSITIVE),
                 bytes_in: prepared.bytes_in,
                 bytes_out: prepared.bytes_out,
-                kernel_seconds: None,
+                kernel_seconds: (!kernels.is_empty()).then(|| kernels.iter().map(|kernel| kernel.seconds).sum()),
+                kernels,
             });
             bar.inc(1);
         }
@@ -264,7 +266,7 @@ impl Bench {
         let (Some(subject), Some(backend)) = (subjects.last(), backends.first()) else { return Ok(0.0) };
         let prepared = subject.prepare(SMALLEST * 16);
         let budget = Budget { cell: Duration::from_millis(300), ..self.budget };
-        Ok(time(budget, || run(&prepared, SMALLEST * 16, &backend.verifier))?.percentile(50))
+        Ok(timing::time(budget, || run(&prepared, SMALLEST * 16, &backend.verifier))?.percentile(50))
     }
 
     /// Whether something else keeps the machine busy.
@@ -329,7 +331,19 @@ fn as_f64(number: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    /// The arguments of `bench --quick`.
+    pub(super) fn quick() -> BenchArgs {
+        #[derive(Parser)]
+        struct Command {
+            #[command(flatten)]
+            args: BenchArgs,
+        }
+        Command::parse_from(["bench", "--quick"]).args
+    }
 
     #[test]
     fn a_machine_that_changes_is_reported() {

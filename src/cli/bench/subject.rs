@@ -64,11 +64,6 @@ pub(super) fn others(recovery: &Subject, verifier: &Verifier) -> Result<Vec<Subj
 }
 
 impl Subject {
-    /// Whether its items are signatures.
-    pub(super) fn is_of_signatures(&self) -> bool {
-        matches!(self.items, Items::Recover(_) | Items::Verify(_))
-    }
-
     /// A batch of `len` items.
     pub(super) fn prepare(&self, len: usize) -> Prepared {
         let (batch, per_item_in, per_item_out) = match &self.items {

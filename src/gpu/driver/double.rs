@@ -111,10 +111,10 @@ impl Device for Simulated {
         Ok(left <= timeout)
     }
 
-    fn read(&self, slot: &mut SimulatedSlot, output: &mut Vec<u32>) -> Result<Option<Duration>, Fault> {
+    fn read(&self, slot: &mut SimulatedSlot, output: &mut Vec<u32>) -> Result<Vec<Duration>, Fault> {
         output.clone_from(&slot.output);
         self.log.lock().expect("no panic").in_flight -= 1;
-        Ok(None)
+        Ok(Vec::new())
     }
 }
 
@@ -162,6 +162,8 @@ pub(in crate::gpu) enum Kind {
     Destroy,
     /// The call takes this long, and then goes on as if nothing were.
     Delay(Duration),
+    /// The dispatch takes so many times as long.
+    Slower(u32),
     /// The dispatch is never over.
     Never,
     /// The read-back is all zeros.
@@ -215,6 +217,11 @@ impl Plans {
 
     pub(in crate::gpu) fn once(&self, at: At, kind: Kind) {
         self.add(Plan { at, after: 0, times: 1, kind });
+    }
+
+    /// Has none of them come.
+    pub(in crate::gpu) fn end(&self) {
+        self.plans.lock().expect("no panic").clear();
     }
 
     /// Whether all of them have happened.
@@ -337,9 +344,17 @@ impl<D: Device> Device for FaultyDevice<D> {
         lanes: usize,
         output_words: usize,
     ) -> Result<(), Fault> {
-        slot.never = self.make(At::Dispatch)? == Some(Kind::Never);
+        let kind = self.make(At::Dispatch)?;
+        slot.never = kind == Some(Kind::Never);
         (slot.lanes, slot.output_words) = (lanes, program.0.output_words);
-        self.inner.dispatch(&program.1, &mut slot.inner, lanes, output_words)
+        let begun = Instant::now();
+        self.inner.dispatch(&program.1, &mut slot.inner, lanes, output_words)?;
+        if let Some(Kind::Slower(factor)) = kind {
+            // Nothing else is dispatched meanwhile, so that what it takes is its own.
+            while !self.inner.poll(&mut slot.inner, Duration::from_secs(1))? {}
+            std::thread::sleep(begun.elapsed() * (factor - 1));
+        }
+        Ok(())
     }
 
     fn poll(&self, slot: &mut Self::Slot, timeout: Duration) -> Result<bool, Fault> {
@@ -351,15 +366,15 @@ impl<D: Device> Device for FaultyDevice<D> {
         self.inner.poll(&mut slot.inner, timeout)
     }
 
-    fn read(&self, slot: &mut Self::Slot, output: &mut Vec<u32>) -> Result<Option<Duration>, Fault> {
+    fn read(&self, slot: &mut Self::Slot, output: &mut Vec<u32>) -> Result<Vec<Duration>, Fault> {
         let kind = self.make(At::Read)?;
-        let time = self.inner.read(&mut slot.inner, output)?;
+        let times = self.inner.read(&mut slot.inner, output)?;
         let read = output.clone();
         if let Some(kind) = kind {
             slot.garble(kind, output);
         }
         slot.before = read;
-        Ok(time)
+        Ok(times)
     }
 }
 

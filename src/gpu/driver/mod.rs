@@ -53,8 +53,8 @@ pub(super) trait Device: Send + Sync + 'static {
     /// Waits for the slot's dispatch, at most this long; false if it is not over.
     fn poll(&self, slot: &mut Self::Slot, timeout: Duration) -> Result<bool, Fault>;
 
-    /// Takes the output of a dispatch that is over, and how long its longest step took where the device can tell.
-    fn read(&self, slot: &mut Self::Slot, output: &mut Vec<u32>) -> Result<Option<Duration>, Fault>;
+    /// Takes the output of a dispatch that is over, and how long each of its steps took, in order; none where the device cannot tell.
+    fn read(&self, slot: &mut Self::Slot, output: &mut Vec<u32>) -> Result<Vec<Duration>, Fault>;
 
     /// Destroys it, as if the system had.
     #[cfg(test)]

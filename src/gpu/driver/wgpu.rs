@@ -263,14 +263,19 @@ impl WgpuDevice {
         encoder.finish()
     }
 
-    /// The longest step, by its timestamps.
-    fn longest(&self, ticks: &[u64]) -> Option<Duration> {
-        let tick = f64::from(self.tick?);
-        let steps = ticks.as_chunks::<2>().0.iter().map(|[start, end]| end.saturating_sub(*start));
-        #[expect(clippy::cast_precision_loss, reason = "a step takes far fewer than 2^52 ticks, or is cut off below")]
-        let nanoseconds = steps.max()? as f64 * tick;
-        // A driver without a clock writes anything; what no dispatch can take is no time.
-        Duration::try_from_secs_f64(nanoseconds * 1e-9).ok().filter(|longest| *longest < Duration::from_mins(10))
+    /// How long each step took, by its timestamps; none where they tell nothing.
+    fn step_times(&self, ticks: &[u64]) -> Vec<Duration> {
+        let Some(tick) = self.tick else { return Vec::new() };
+        let step = |[start, end]: &[u64; 2]| {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a step takes far fewer than 2^52 ticks, or is cut off below"
+            )]
+            let nanoseconds = end.saturating_sub(*start) as f64 * f64::from(tick);
+            // A driver without a clock writes anything; what no dispatch can take is no time.
+            Duration::try_from_secs_f64(nanoseconds * 1e-9).ok().filter(|took| *took < Duration::from_mins(10))
+        };
+        ticks.as_chunks::<2>().0.iter().map(step).collect::<Option<_>>().unwrap_or_default()
     }
 }
 
@@ -370,7 +375,7 @@ impl Device for WgpuDevice {
         Ok(slot.maps.done.load(Ordering::Acquire) == 2)
     }
 
-    fn read(&self, slot: &mut Slot, output: &mut Vec<u32>) -> Result<Option<Duration>, Fault> {
+    fn read(&self, slot: &mut Slot, output: &mut Vec<u32>) -> Result<Vec<Duration>, Fault> {
         let driver =
             |error: wgpu::MapRangeError| Fault::Driver { doing: "reading back".to_owned(), problem: error.to_string() };
         let read = slot.output_bytes + 16 * slot.timed_steps as u64;
@@ -384,7 +389,7 @@ impl Device for WgpuDevice {
             slot.readback.unmap();
             Ok(())
         })??;
-        Ok(self.longest(&ticks))
+        Ok(self.step_times(&ticks))
     }
 
     #[cfg(test)]

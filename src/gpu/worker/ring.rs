@@ -123,9 +123,13 @@ impl<'a, D: Device> Ring<'a, D> {
             next.since = Instant::now();
         }
         let wanted = flight.program.spec.slot_size(flight.job.lanes, 0).output;
-        let done = read.and_then(|step| {
+        let done = read.and_then(|times| {
+            for (step, time) in flight.program.spec.steps.iter().zip(&times) {
+                metrics::histogram!("phalanx.gpu.kernel.seconds", "kernel" => step.kernel.name)
+                    .record(time.as_secs_f64());
+            }
             if output.len() == wanted {
-                return Ok(Done { output, took, step: step.unwrap_or(took) });
+                return Ok(Done { output, took, step: times.into_iter().max().unwrap_or(took) });
             }
             let problem = format!("{} words of output where {wanted} were asked for", output.len());
             Err(Fault::Driver { doing: "reading back".to_owned(), problem })

@@ -1,7 +1,7 @@
 //! The report as one page that needs nothing else: no script, no file, no address.
 
 use super::plot::{COLOURS, Series, Values, plot};
-use super::text::{bytes, duration, utc};
+use super::text::{bytes, change, duration, utc};
 use super::{BenchReport, Cell};
 use crate::report::{count, rate};
 
@@ -91,8 +91,23 @@ impl BenchReport {
             "samples",
             "outliers",
         ];
-        section += &format!("</div>\n{}</section>\n", table(heading, cells));
+        section += &format!("</div>\n{}{}</section>\n", table(heading, cells), self.kernel_table(scheme));
         section
+    }
+
+    /// What each kernel takes of the largest batch; nothing where no device has a clock.
+    fn kernel_table(&self, scheme: &str) -> String {
+        let timed = self.timed(scheme);
+        if timed.is_empty() {
+            return String::new();
+        }
+        let rows = timed.into_iter().flat_map(|cell| {
+            cell.kernel_shares().into_iter().map(|(kernel, seconds, percent)| {
+                let share = format!("{percent:.0} %");
+                [cell.backend.clone(), count(cell.batch), kernel.to_owned(), duration(seconds), share]
+            })
+        });
+        format!("<h3>Kernels</h3>\n{}", table(["backend", "batch", "kernel", "of a batch", "of all kernels"], rows))
     }
 
     fn figure(&self, scheme: &str, values: Values, caption: &str, lines: &[Line]) -> String {
@@ -125,16 +140,7 @@ impl BenchReport {
         if self.changes.is_empty() {
             return String::new();
         }
-        let rows = self.changes.iter().map(|change| {
-            [
-                change.scheme.clone(),
-                change.backend.clone(),
-                count(change.batch),
-                rate(change.before),
-                rate(change.now),
-                format!("{:.2}", change.ratio),
-            ]
-        });
+        let rows = self.changes.iter().map(change);
         let heading = ["scheme", "backend", "batch", "before, per second", "now, per second", "ratio"];
         format!("<h2>Beside the earlier report</h2>\n{}", table(heading, rows))
     }
@@ -192,8 +198,8 @@ pub(super) fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{cell, report};
-    use super::super::{BackendNote, Skipped};
+    use super::super::tests::{cell, report, timed_cell};
+    use super::super::{BackendNote, KernelTime, Skipped};
 
     #[test]
     fn no_text_becomes_markup() {
@@ -213,6 +219,7 @@ mod tests {
             batch: 1,
             why: hostile.to_owned(),
         }];
+        report.cells[0].kernels = vec![KernelTime { kernel: hostile.to_owned(), seconds: 0.1 }];
         let page = report.to_html();
         assert!(!page.contains("<script"));
         assert!(!page.contains('\u{1b}'));
@@ -234,5 +241,13 @@ mod tests {
             page.matches("http://www.w3.org/2000/svg").count() + 1,
             "and http-equiv"
         );
+    }
+
+    #[test]
+    fn kernels_have_a_table() {
+        let mut report = report(vec![timed_cell()]);
+        report.backends = vec![BackendNote { name: "gpu".to_owned(), device: "a device".to_owned(), driver: None }];
+        let row = "<td>gpu</td><td>4,096</td><td>multiply</td><td>500.0 ms</td><td>67 %</td>";
+        assert!(report.to_html().contains(row));
     }
 }

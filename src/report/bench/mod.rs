@@ -109,6 +109,17 @@ pub(crate) struct Cell {
     pub(crate) bytes_out: u64,
     /// Seconds that a batch's kernels took by the device's clock; `None` where the device has none to ask.
     pub(crate) kernel_seconds: Option<f64>,
+    /// The same of each kernel, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) kernels: Vec<KernelTime>,
+}
+
+/// What a kernel took of a batch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct KernelTime {
+    pub(crate) kernel: String,
+    /// Seconds of a batch, by the device's clock.
+    pub(crate) seconds: f64,
 }
 
 /// A cell that was not measured.
@@ -148,12 +159,14 @@ impl BenchReport {
     pub(crate) fn to_csv(&self) -> String {
         let mut text =
             "scheme,backend,batch,samples,warm_ups,outliers,p50_seconds,p95_seconds,p99_seconds,per_second,bytes_in,\
-             bytes_out,kernel_seconds"
+             bytes_out,kernel_seconds,kernels"
                 .to_owned();
         for cell in &self.cells {
             let kernel = cell.kernel_seconds.map(|seconds| seconds.to_string()).unwrap_or_default();
+            let kernels = cell.kernels.iter().map(|time| format!("{}={}", time.kernel, time.seconds));
+            let kernels = quoted(&kernels.collect::<Vec<_>>().join(" "));
             text += &format!(
-                "\n{},{},{},{},{},{},{},{},{},{},{},{},{kernel}",
+                "\n{},{},{},{},{},{},{},{},{},{},{},{},{kernel},{kernels}",
                 quoted(&cell.scheme),
                 quoted(&cell.backend),
                 cell.batch,
@@ -182,12 +195,32 @@ impl BenchReport {
         schemes
     }
 
+    /// Of each backend whose kernels were timed, the cell of a scheme's largest batch.
+    fn timed(&self, scheme: &str) -> Vec<&Cell> {
+        let largest = |backend: &BackendNote| {
+            self.series(scheme, &backend.name).into_iter().rfind(|cell| !cell.kernels.is_empty())
+        };
+        self.backends.iter().filter_map(largest).collect()
+    }
+
     /// A scheme's cells on a backend, by rising batch.
     fn series(&self, scheme: &str, backend: &str) -> Vec<&Cell> {
         let mut cells: Vec<_> =
             self.cells.iter().filter(|cell| cell.scheme == scheme && cell.backend == backend).collect();
         cells.sort_by_key(|cell| cell.batch);
         cells
+    }
+}
+
+impl Cell {
+    /// What each kernel took, the longest first: its name, its seconds, and its part of all kernels' in percent.
+    fn kernel_shares(&self) -> Vec<(&str, f64, f64)> {
+        let all: f64 = self.kernels.iter().map(|time| time.seconds).sum();
+        let share = |time: &KernelTime| 100.0 * time.seconds / all.max(f64::MIN_POSITIVE);
+        let mut shares: Vec<_> =
+            self.kernels.iter().map(|time| (time.kernel.as_str(), time.seconds, share(time))).collect();
+        shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+        shares
     }
 }
 
@@ -238,7 +271,15 @@ pub(super) mod tests {
             bytes_in: batch * 98,
             bytes_out: batch * 85,
             kernel_seconds: None,
+            kernels: Vec::new(),
         }
+    }
+
+    /// A cell of a device with a clock.
+    pub(in crate::report) fn timed_cell() -> Cell {
+        let time = |kernel: &str, seconds| KernelTime { kernel: kernel.to_owned(), seconds };
+        let kernels = vec![time("add", 0.25), time("multiply", 0.5)];
+        Cell { kernel_seconds: Some(0.75), kernels, ..cell("recover", "gpu", 4_096, 1.0) }
     }
 
     pub(in crate::report) fn report(cells: Vec<Cell>) -> BenchReport {
@@ -294,6 +335,9 @@ pub(super) mod tests {
         let lines: Vec<_> = csv.lines().collect();
         assert_eq!(lines.len(), 2);
         assert!(lines[1].starts_with("\"a \"\"b\"\", c\",\"cpu\",16,100,3,2,0.5,"), "{}", lines[1]);
-        assert_eq!(lines[0].split(',').count(), 13);
+        assert!(lines[1].ends_with(",,\"\""), "{}", lines[1]);
+        assert_eq!(lines[0].split(',').count(), 14);
+        let timed = report(vec![timed_cell()]).to_csv();
+        assert!(timed.ends_with(",0.75,\"add=0.25 multiply=0.5\""), "{timed}");
     }
 }

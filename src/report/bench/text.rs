@@ -17,6 +17,14 @@ impl BenchReport {
             let cells = self.cells.iter().filter(|cell| cell.scheme == scheme);
             let heading = ["batch", "backend", "per second", "p50", "p95", "p99", "in", "out", "samples", "outliers"];
             text += &format!("\n\n{scheme}\n{}", table(heading, cells.map(row)));
+            for cell in self.timed(scheme) {
+                let kernels = cell
+                    .kernel_shares()
+                    .into_iter()
+                    .map(|(kernel, seconds, percent)| format!("{kernel} {} ({percent:.0} %)", duration(seconds)));
+                let kernels = kernels.collect::<Vec<_>>().join(", ");
+                text += &format!("\nkernels of {} items on {}: {kernels}", count(cell.batch), cell.backend);
+            }
         }
         text += "\n";
         for start in &self.cold_starts {
@@ -90,7 +98,8 @@ fn row(cell: &Cell) -> [String; 10] {
     ]
 }
 
-fn change(change: &Change) -> [String; 6] {
+/// A change as a row of a table.
+pub(super) fn change(change: &Change) -> [String; 6] {
     [
         change.scheme.clone(),
         change.backend.clone(),
@@ -142,7 +151,7 @@ pub(super) fn bytes(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::BackendNote;
-    use super::super::tests::{cell, report};
+    use super::super::tests::{cell, report, timed_cell};
     use super::*;
 
     #[test]
@@ -194,5 +203,13 @@ mod tests {
         {
             assert!(text.contains(expected), "{expected} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn kernels_are_told_of_the_largest_batch() {
+        let mut report = report(vec![cell("recover", "gpu", 16, 1e-3), timed_cell()]);
+        report.backends = vec![BackendNote { name: "gpu".to_owned(), device: String::new(), driver: None }];
+        let line = "kernels of 4,096 items on gpu: multiply 500.0 ms (67 %), add 250.0 ms (33 %)";
+        assert!(report.to_text().lines().any(|told| told == line), "{}", report.to_text());
     }
 }
