@@ -1,12 +1,15 @@
 //! The CPU alone, a GPU alone and both as the router divides batches, in turns on the same inputs: lines of comma-separated values.
 //!
-//! `cargo xtask route [ADAPTER]` runs it and keeps a record.
+//! `cargo xtask route [ADAPTER]` runs it and keeps a record. The name of one kind of work may follow the adapter's.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use phalanx::batch::MessageBatch;
 use phalanx::gpu::{Adapter, adapters};
 use phalanx::route::Decision;
 use phalanx::scheme::ecdsa::{KeyBytes, RecoverBatch, RecoverItem, SignatureBytes, VerifyBatch, VerifyItem};
+use phalanx::scheme::hash::HashFunction;
 use phalanx::{BackendChoice, Rules, Verdict, Verifier, VerifierConfig};
 
 /// Sizes of batches.
@@ -15,9 +18,15 @@ const SIZES: [usize; 7] = [16, 64, 256, 1_024, 4_096, 16_384, 65_536];
 /// Batches that the router learns from before it is timed.
 const LEARNED: usize = 20;
 
+/// Bytes of a message to be hashed.
+const MESSAGE: usize = 200;
+
 /// Rounds at least and at most; as many between as there is time for.
-const ROUNDS: (usize, usize) = (5, 31);
-const TIME: Duration = Duration::from_secs(4);
+const ROUNDS: (usize, usize) = (3, 61);
+const TIME: Duration = Duration::from_secs(3);
+
+/// What is timed in each round.
+const CONTENDERS: usize = 4;
 
 struct Bench {
     cpu: Verifier,
@@ -27,7 +36,8 @@ struct Bench {
 
 fn main() {
     // Cargo passes `--bench`, and leaves what follows `--` to us.
-    let asked = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let mut asked = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let (asked, only) = (asked.next(), asked.next());
     let Some(adapter) = adapter(asked.as_deref()) else {
         eprintln!("no GPU adapter with that name here");
         return;
@@ -35,14 +45,12 @@ fn main() {
     let alone = BackendChoice::Name(adapter.name().to_owned());
     let config = |backend| VerifierConfig { backend, without_cache: true, ..VerifierConfig::default() };
     let on = |backend| Verifier::new(&config(backend)).expect("an adapter that is there");
-    let bench =
-        Bench { cpu: Verifier::cpu(), gpu: on(alone.clone()), routed: on(BackendChoice::Beside(Box::new(alone))) };
-    let items = items(&bench.cpu, SIZES[SIZES.len() - 1]);
-    for verifier in [&bench.gpu, &bench.routed] {
-        // Whoever asked for a GPU waits for it with the first batch.
-        drop(verifier.recover(&recoveries(&items[..16])).expect("it serves"));
-        drop(verifier.verify(&verifications(&items[..16])).expect("it serves"));
-    }
+    let cpu = Verifier::cpu();
+    let items = items(&cpu, SIZES[SIZES.len() - 1]);
+    // One after the other: each times kernels when it is opened, and must not disturb the other.
+    let gpu = served(on(alone.clone()), &items);
+    let routed = served(on(BackendChoice::Beside(Box::new(alone))), &items);
+    let bench = Bench { cpu, gpu, routed };
     let start = Instant::now();
     assert!(bench.routed.wait_until_measured(Duration::from_mins(2)), "costs are measured in two seconds");
     println!(
@@ -52,83 +60,91 @@ fn main() {
         start.elapsed().as_secs_f64()
     );
     println!("work,items,rounds,cpu_us,gpu_us,both_us,routed_us,ratio,cpu_items,gpu_items,why");
-    for size in SIZES {
-        let batch = recoveries(&items[..size]);
-        let half = [recoveries(&items[..size / 2]), recoveries(&items[size / 2..size])];
-        bench.row("recover", size, &|verifier| drop(verifier.recover(&batch).expect("served")), &half, &|| {
-            bench.routed.recover_and_tell(&batch).expect("served").1
-        });
+    let works: [(&str, &dyn Fn(usize)); 3] = [
+        ("recover", &|size| bench.row("recover", size, |range| recoveries(&items[range]))),
+        ("verify", &|size| bench.row("verify", size, |range| verifications(&items[range]))),
+        ("keccak256", &|size| bench.row("keccak256", size, messages)),
+    ];
+    for (_, row) in works.iter().filter(|(work, _)| only.as_ref().is_none_or(|only| only == work)) {
+        SIZES.into_iter().for_each(row);
     }
-    for size in SIZES {
-        let batch = verifications(&items[..size]);
-        let half = [verifications(&items[..size / 2]), verifications(&items[size / 2..size])];
-        bench.row("verify", size, &|verifier| drop(verifier.verify(&batch).expect("served")), &half, &|| {
-            bench.routed.verify_and_tell(&batch).expect("served").1
-        });
-    }
+}
+
+/// Waits for a GPU that was asked for, which whoever asked does with the first batch of a kind.
+fn served(verifier: Verifier, items: &[(RecoverItem, KeyBytes)]) -> Verifier {
+    recoveries(&items[..16]).check(&verifier);
+    verifications(&items[..16]).check(&verifier);
+    messages(0..16).check(&verifier);
+    verifier
 }
 
 /// A batch that any verifier checks.
 trait Checked: Sync {
-    fn check(&self, verifier: &Verifier);
+    /// Has it checked, and gives what a router decided.
+    fn check(&self, verifier: &Verifier) -> Option<Decision>;
 }
 
 impl Checked for RecoverBatch {
-    fn check(&self, verifier: &Verifier) {
-        drop(verifier.recover(self).expect("served"));
+    fn check(&self, verifier: &Verifier) -> Option<Decision> {
+        verifier.recover_and_tell(self).expect("it serves").1
     }
 }
 
 impl Checked for VerifyBatch {
-    fn check(&self, verifier: &Verifier) {
-        drop(verifier.verify(self).expect("served"));
+    fn check(&self, verifier: &Verifier) -> Option<Decision> {
+        verifier.verify_and_tell(self).expect("it serves").1
+    }
+}
+
+impl Checked for MessageBatch {
+    fn check(&self, verifier: &Verifier) -> Option<Decision> {
+        verifier.hash_and_tell(HashFunction::Keccak256, self).expect("it serves").1
     }
 }
 
 impl Bench {
-    fn row<B: Checked>(
-        &self,
-        work: &str,
-        size: usize,
-        check: &dyn Fn(&Verifier),
-        half: &[B; 2],
-        routed: &dyn Fn() -> Option<Decision>,
-    ) {
-        for _ in 0..LEARNED {
-            routed();
-        }
-        let mut rounds: Vec<[f64; 4]> = Vec::new();
+    fn row<B: Checked>(&self, work: &str, size: usize, make: impl Fn(Range<usize>) -> B) {
+        let batch = make(0..size);
+        // Half of the batch each, at once: whether they run beside each other at all.
+        let (first, second) = (make(0..size / 2), make(size / 2..size));
+        let both = || {
+            std::thread::scope(|scope| {
+                scope.spawn(|| second.check(&self.gpu));
+                first.check(&self.cpu);
+            });
+        };
+        let contenders: [&dyn Fn(); CONTENDERS] =
+            [&|| drop(batch.check(&self.cpu)), &|| drop(batch.check(&self.gpu)), &both, &|| {
+                drop(batch.check(&self.routed))
+            }];
+        (0..LEARNED).for_each(|_| contenders[CONTENDERS - 1]());
+        let mut rounds: Vec<[f64; CONTENDERS]> = Vec::new();
         let start = Instant::now();
-        let mut last = None;
         while rounds.len() < ROUNDS.0 || (rounds.len() < ROUNDS.1 && start.elapsed() < TIME) {
-            // Half of the batch each, at once: whether they run beside each other at all.
-            let both = || {
-                std::thread::scope(|scope| {
-                    scope.spawn(|| half[1].check(&self.gpu));
-                    half[0].check(&self.cpu);
-                });
-            };
-            let cpu = seconds(|| check(&self.cpu));
-            let gpu = seconds(|| check(&self.gpu));
-            let both = seconds(both);
-            let took = seconds(|| last = routed());
-            rounds.push([cpu, gpu, both, took]);
+            let mut round = [0.0; CONTENDERS];
+            for place in 0..CONTENDERS {
+                // In turns, and each after a batch of its own: what went before has left caches and threads as it needed them.
+                let contender = (place + rounds.len()) % CONTENDERS;
+                contenders[contender]();
+                round[contender] = seconds(contenders[contender]);
+            }
+            rounds.push(round);
         }
         let middle = |column: usize| median(rounds.iter().map(|round| round[column]).collect());
         let better = usize::from(middle(1) < middle(0));
         // Of the same round, so that what disturbs one of them disturbs both.
         let ratio = median(rounds.iter().map(|round| round[3] / round[better]).collect());
-        let decision = last.expect("it is routed");
+        let decision = batch.check(&self.routed).expect("it is routed");
         let micro = |column: usize| middle(column) * 1e6;
         println!(
-            "{work},{size},{},{:.0},{:.0},{:.0},{:.0},{ratio:.3},{},{},\"{}\"",
+            "{work},{size},{},{:.1},{:.1},{:.1},{:.1},{ratio:.3},{},{},\"{}\"",
             rounds.len(),
             micro(0),
             micro(1),
             micro(2),
             micro(3),
             decision.items_of(0),
-            size - decision.items_of(0),
+            decision.items - decision.items_of(0),
             decision.why
         );
     }
@@ -189,4 +205,9 @@ fn verifications(items: &[(RecoverItem, KeyBytes)]) -> VerifyBatch {
         rules: item.rules,
     };
     items.iter().map(verify).collect()
+}
+
+fn messages(range: Range<usize>) -> MessageBatch {
+    let message = |index: usize| [&index.to_le_bytes()[..], &[7; MESSAGE - size_of::<usize>()]].concat();
+    range.map(message).collect()
 }

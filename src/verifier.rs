@@ -15,7 +15,7 @@ use crate::gpu::{Adapter, GpuBackend, GpuConfig, adapters, cache::Cache, shader:
 use crate::key_book::KeyBook;
 use crate::merkle::{bitcoin, rfc6962};
 #[cfg(feature = "gpu")]
-use crate::route::{Decision, Device, Hashing, RoutedGpu, Router, Store};
+use crate::route::{Decision, Device, Divisible, Hashing, RoutedGpu, Router, Store};
 use crate::route::{Work, observe};
 use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
 use crate::scheme::hash::HashFunction;
@@ -188,12 +188,13 @@ impl Verifier {
     ///
     /// Returns as many verdicts as the batch has items, in the batch's order.
     pub fn recover(&self, batch: &RecoverBatch) -> Result<Vec<Verdict<Signer>>, Error> {
-        let check = || observe::checked("cpu", Work::Recover, batch.len(), || self.cpu.recover(batch));
+        let check = || observe::checked("cpu", Work::Recover.name(), batch.len(), || self.cpu.recover(batch));
         #[cfg(feature = "gpu")]
         match &self.gpu {
             Some(Gpu::Beside(router)) => return counted("routed", batch.len(), router.answer(batch)?),
             Some(Gpu::Alone(gpu)) => {
-                let given = observe::checked("gpu", Work::Recover, batch.len(), || gpu.recover(&self.cpu, batch));
+                let given =
+                    observe::checked("gpu", Work::Recover.name(), batch.len(), || gpu.recover(&self.cpu, batch));
                 if let Some(verdicts) = given? {
                     return counted("gpu", batch.len(), verdicts);
                 }
@@ -207,12 +208,12 @@ impl Verifier {
     ///
     /// Returns as many verdicts as the batch has items, in the batch's order.
     pub fn verify(&self, batch: &VerifyBatch) -> Result<Vec<Verdict<()>>, Error> {
-        let check = || observe::checked("cpu", Work::Verify, batch.len(), || self.cpu.verify(batch));
+        let check = || observe::checked("cpu", Work::Verify.name(), batch.len(), || self.cpu.verify(batch));
         #[cfg(feature = "gpu")]
         match &self.gpu {
             Some(Gpu::Beside(router)) => return counted("routed", batch.len(), router.answer(batch)?),
             Some(Gpu::Alone(gpu)) => {
-                let given = observe::checked("gpu", Work::Verify, batch.len(), || gpu.verify(&self.cpu, batch));
+                let given = observe::checked("gpu", Work::Verify.name(), batch.len(), || gpu.verify(&self.cpu, batch));
                 if let Some(verdicts) = given? {
                     return counted("gpu", batch.len(), verdicts);
                 }
@@ -230,7 +231,8 @@ impl Verifier {
         batch: &RecoverBatch,
         hints: Hints<'_>,
     ) -> Result<(Vec<Verdict<Signer>>, HintReport), Error> {
-        let (verdicts, report) = recover_hinted(&self.cpu, batch, hints, &self.key_book, |rest| self.recover(rest))?;
+        let recover = || recover_hinted(&self.cpu, batch, hints, &self.key_book, |rest| self.recover(rest));
+        let (verdicts, report) = observe::checked("cpu", "recover-hinted", batch.len(), recover)?;
         Ok((counted("cpu", batch.len(), verdicts)?, report))
     }
 
@@ -238,7 +240,8 @@ impl Verifier {
     ///
     /// Returns as many verdicts as the batch has items, in the batch's order.
     pub fn verify_schnorr(&self, batch: &SchnorrBatch) -> Result<Vec<Verdict<()>>, Error> {
-        counted("cpu", batch.len(), self.cpu.verify_schnorr(batch))
+        let verify = || self.cpu.verify_schnorr(batch);
+        counted("cpu", batch.len(), observe::checked("cpu", "bip340", batch.len(), verify))
     }
 
     /// The keys that were recovered, by address.
@@ -265,24 +268,25 @@ impl Verifier {
             }
             Some(Gpu::Alone(gpu)) => {
                 let hash = || gpu.hash(&self.cpu, function, messages);
-                if let Some(digests) = observe::checked("gpu", Work::Hash(function), messages.len(), hash)? {
+                if let Some(digests) = observe::checked("gpu", Work::Hash(function).name(), messages.len(), hash)? {
                     return counted("gpu", messages.len(), digests);
                 }
             }
             None => {}
         }
-        counted("cpu", messages.len(), observe::checked("cpu", Work::Hash(function), messages.len(), check))
+        counted("cpu", messages.len(), observe::checked("cpu", Work::Hash(function).name(), messages.len(), check))
     }
 
     /// What [`bitcoin::root`] says of these leaves, of any number.
     pub fn bitcoin_root(&self, leaves: &[[u8; 32]]) -> Result<bitcoin::Root, Error> {
         #[cfg(feature = "gpu")]
         if let Some(gpu) = self.gpu_for_hashes()
-            && let Some(root) = gpu.bitcoin_root(&self.cpu, leaves)?
+            && let Some(root) =
+                observe::checked("gpu", "bitcoin-root", leaves.len(), || gpu.bitcoin_root(&self.cpu, leaves))?
         {
             return Ok(root);
         }
-        Ok(self.cpu.install(|| bitcoin::root(leaves)))
+        Ok(observe::checked("cpu", "bitcoin-root", leaves.len(), || self.cpu.install(|| bitcoin::root(leaves))))
     }
 
     /// What [`bitcoin::Branch::new`] says of each index of these leaves; none past their end.
@@ -293,22 +297,27 @@ impl Verifier {
     ) -> Result<Vec<Option<bitcoin::Branch>>, Error> {
         #[cfg(feature = "gpu")]
         if let Some(gpu) = self.gpu_for_hashes()
-            && let Some(branches) = gpu.bitcoin_branches(&self.cpu, leaves, indices)?
+            && let Some(branches) = observe::checked("gpu", "bitcoin-branches", leaves.len(), || {
+                gpu.bitcoin_branches(&self.cpu, leaves, indices)
+            })?
         {
             return Ok(branches);
         }
-        Ok(self.cpu.install(|| indices.iter().map(|index| bitcoin::Branch::new(leaves, *index)).collect()))
+        let branches = || indices.iter().map(|index| bitcoin::Branch::new(leaves, *index)).collect();
+        Ok(observe::checked("cpu", "bitcoin-branches", leaves.len(), || self.cpu.install(branches)))
     }
 
     /// The root of RFC 6962's tree over these hashes of leaves.
     pub fn rfc6962_root(&self, leaf_hashes: &[[u8; 32]]) -> Result<[u8; 32], Error> {
         #[cfg(feature = "gpu")]
         if let Some(gpu) = self.gpu_for_hashes()
-            && let Some(root) = gpu.rfc6962_root(&self.cpu, leaf_hashes)?
+            && let Some(root) =
+                observe::checked("gpu", "rfc6962-root", leaf_hashes.len(), || gpu.rfc6962_root(&self.cpu, leaf_hashes))?
         {
             return Ok(root);
         }
-        Ok(self.cpu.install(|| rfc6962::Tree::of_leaf_hashes(leaf_hashes.to_vec()).root()))
+        let root = || rfc6962::Tree::of_leaf_hashes(leaf_hashes.to_vec()).root();
+        Ok(observe::checked("cpu", "rfc6962-root", leaf_hashes.len(), || self.cpu.install(root)))
     }
 
     /// The inclusion proof of each index in RFC 6962's tree over these hashes of leaves; none past their end.
@@ -319,12 +328,17 @@ impl Verifier {
     ) -> Result<Vec<Option<Vec<[u8; 32]>>>, Error> {
         #[cfg(feature = "gpu")]
         if let Some(gpu) = self.gpu_for_hashes()
-            && let Some(proofs) = gpu.rfc6962_inclusion_proofs(&self.cpu, leaf_hashes, indices)?
+            && let Some(proofs) = observe::checked("gpu", "rfc6962-proofs", leaf_hashes.len(), || {
+                gpu.rfc6962_inclusion_proofs(&self.cpu, leaf_hashes, indices)
+            })?
         {
             return Ok(proofs);
         }
-        let tree = self.cpu.install(|| rfc6962::Tree::of_leaf_hashes(leaf_hashes.to_vec()));
-        Ok(indices.iter().map(|index| tree.inclusion_proof(*index as u64).ok()).collect())
+        let proofs = || {
+            let tree = rfc6962::Tree::of_leaf_hashes(leaf_hashes.to_vec());
+            indices.iter().map(|index| tree.inclusion_proof(*index as u64).ok()).collect()
+        };
+        Ok(observe::checked("cpu", "rfc6962-proofs", leaf_hashes.len(), || self.cpu.install(proofs)))
     }
 
     /// The GPU, if it answers all. A CPU hashes trees that lie in its memory sooner than they could be copied to a GPU that has its own.
@@ -339,25 +353,34 @@ impl Verifier {
     /// Recovers as [`Verifier::recover`] does, and tells who answered what and why. The CPU alone decides nothing.
     #[cfg(feature = "gpu")]
     pub fn recover_and_tell(&self, batch: &RecoverBatch) -> Result<(Vec<Verdict<Signer>>, Option<Decision>), Error> {
-        match &self.gpu {
-            Some(Gpu::Beside(router)) => {
-                let (verdicts, decision) = router.answer_and_tell(batch)?;
-                Ok((counted("routed", batch.len(), verdicts)?, Some(decision)))
-            }
-            _ => Ok((self.recover(batch)?, None)),
-        }
+        self.tell(batch, || self.recover(batch))
     }
 
     /// Verifies as [`Verifier::verify`] does, and tells who answered what and why. The CPU alone decides nothing.
     #[cfg(feature = "gpu")]
     pub fn verify_and_tell(&self, batch: &VerifyBatch) -> Result<(Vec<Verdict<()>>, Option<Decision>), Error> {
-        match &self.gpu {
-            Some(Gpu::Beside(router)) => {
-                let (verdicts, decision) = router.answer_and_tell(batch)?;
-                Ok((counted("routed", batch.len(), verdicts)?, Some(decision)))
-            }
-            _ => Ok((self.verify(batch)?, None)),
-        }
+        self.tell(batch, || self.verify(batch))
+    }
+
+    /// Hashes as [`Verifier::hash`] does, and tells who answered what and why. The CPU alone decides nothing.
+    #[cfg(feature = "gpu")]
+    pub fn hash_and_tell(
+        &self,
+        function: HashFunction,
+        messages: &MessageBatch,
+    ) -> Result<(Vec<[u8; 32]>, Option<Decision>), Error> {
+        self.tell(&Hashing { function, messages }, || self.hash(function, messages))
+    }
+
+    #[cfg(feature = "gpu")]
+    fn tell<B: Divisible>(
+        &self,
+        batch: &B,
+        otherwise: impl FnOnce() -> Result<Vec<B::Answer>, Error>,
+    ) -> Result<(Vec<B::Answer>, Option<Decision>), Error> {
+        let Some(Gpu::Beside(router)) = &self.gpu else { return Ok((otherwise()?, None)) };
+        let (answers, decision) = router.answer_and_tell(batch)?;
+        Ok((counted("routed", batch.len(), answers)?, Some(decision)))
     }
 
     /// Waits until it is known what work costs the adapters beside the CPU, at most so long; tells whether it is. Until then the CPU

@@ -10,6 +10,11 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use command::{Folder, command};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use phalanx::Verifier;
+use phalanx::cpu::{HintSource, Hints};
+use phalanx::scheme::ecdsa::RecoverBatch;
+use phalanx::scheme::schnorr::SchnorrBatch;
 
 /// A `run` that reads a chain from its standard input.
 struct Running {
@@ -103,6 +108,36 @@ fn a_run_is_scraped_while_it_runs() {
     let mut report = String::new();
     running.child.stdout.take().unwrap().read_to_string(&mut report).unwrap();
     assert!(report.contains("3 blocks, 120 transactions, "), "{report}");
+}
+
+#[test]
+fn batches_that_are_never_divided_are_counted_too() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let verifier = Verifier::cpu();
+    let leaves = [[7; 32], [8; 32], [9; 32]];
+    let source = HintSource::new();
+    let hints = Hints { senders: &[], source: &source };
+    metrics::with_local_recorder(&recorder, || {
+        verifier.verify_schnorr(&SchnorrBatch::default()).unwrap();
+        verifier.recover_hinted(&RecoverBatch::default(), hints).unwrap();
+        verifier.bitcoin_root(&leaves).unwrap();
+        verifier.bitcoin_branches(&leaves, &[1]).unwrap();
+        verifier.rfc6962_root(&leaves).unwrap();
+        verifier.rfc6962_inclusion_proofs(&leaves, &[1, 2]).unwrap();
+    });
+    let counted = recorder.handle().render();
+    for (work, items) in [
+        ("bip340", 0.0),
+        ("recover-hinted", 0.0),
+        ("bitcoin-root", 3.0),
+        ("bitcoin-branches", 3.0),
+        ("rfc6962-root", 3.0),
+        ("rfc6962-proofs", 3.0),
+    ] {
+        assert_eq!(value(&counted, &format!("phalanx_batches{{work=\"{work}\"}}")), Some(1.0), "{counted}");
+        let name = format!("phalanx_share_items{{work=\"{work}\",backend=\"cpu\"}}");
+        assert_eq!(value(&counted, &name), Some(items), "{counted}");
+    }
 }
 
 #[test]

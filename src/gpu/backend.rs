@@ -22,6 +22,7 @@ use crate::choice::ELSE;
 use crate::cpu::{Audit, CpuBackend};
 use crate::error::Error;
 use crate::merkle::bitcoin;
+use crate::route::Work;
 use crate::scheme::ecdsa::{RecoverBatch, RecoverItem, Signer, VerifyBatch, VerifyItem};
 use crate::scheme::hash::HashFunction;
 use crate::verdict::Verdict;
@@ -207,35 +208,52 @@ impl GpuBackend {
         Ok(climb.map(|climb| indices.iter().map(|index| climb.rfc6962_inclusion_proof(*index)).collect()))
     }
 
-    /// Waits until recoveries can be had of an adapter that was asked for; an error if they never can.
-    pub(crate) fn expect_recover(&self) -> Result<(), Error> {
-        self.worker(self.recover.number, Recover::NAME).map(drop)
+    /// Waits until a kind of work can be had of an adapter that was asked for; an error if it never can.
+    pub(crate) fn expect(&self, work: Work) -> Result<(), Error> {
+        let (program, name) = self.program(work);
+        self.worker(program, name).map(drop)
     }
 
-    /// The same for verifications.
-    pub(crate) fn expect_verify(&self) -> Result<(), Error> {
-        self.worker(self.verify.number, Verify::NAME).map(drop)
+    /// Whether a kind of work would be served now. Never waits.
+    pub(crate) fn serves(&self, work: Work) -> bool {
+        matches!(self.station.service(self.program(work).0), Service::Ready(..))
     }
 
-    /// Whether recoveries would be served now. Never waits.
-    pub(crate) fn serves_recover(&self) -> bool {
-        matches!(self.station.service(self.recover.number), Service::Ready(..))
-    }
-
-    /// Whether verifications would be served now. Never waits.
-    pub(crate) fn serves_verify(&self) -> bool {
-        matches!(self.station.service(self.verify.number), Service::Ready(..))
+    /// The program that does a kind of work: its place in the station, and its name.
+    fn program(&self, work: Work) -> (usize, &'static str) {
+        match work {
+            Work::Recover => (self.recover.number, Recover::NAME),
+            Work::Verify => (self.verify.number, Verify::NAME),
+            Work::Hash(HashFunction::Sha256) => (self.sha256.number, Messages::<Sha256>::NAME),
+            Work::Hash(HashFunction::Sha256d) => (self.sha256d.number, Messages::<Sha256d>::NAME),
+            Work::Hash(HashFunction::Keccak256) => (self.keccak256.number, Messages::<Keccak256>::NAME),
+        }
     }
 
     /// What the device gives of these recoveries, the CPU answering for none but those that the host's own checks settle; `None` if
     /// it does not serve now.
     pub(crate) fn give_recover(&self, cpu: &CpuBackend, items: &[RecoverItem]) -> Option<Given<Verdict<Signer>>> {
-        self.give(&self.recover, cpu, items)
+        self.give(&self.recover, cpu, items.len(), &|index: usize| items[index])
     }
 
     /// The same for verifications.
     pub(crate) fn give_verify(&self, cpu: &CpuBackend, items: &[VerifyItem]) -> Option<Given<Verdict<()>>> {
-        self.give(&self.verify, cpu, items)
+        self.give(&self.verify, cpu, items.len(), &|index: usize| items[index])
+    }
+
+    /// The same for hashes of messages; of one that fits into no dispatch, none.
+    pub(crate) fn give_hash(
+        &self,
+        cpu: &CpuBackend,
+        function: HashFunction,
+        messages: &MessageBatch,
+    ) -> Option<Given<[u8; 32]>> {
+        let item = |index: usize| messages.get(index).unwrap_or_default();
+        match function {
+            HashFunction::Sha256 => self.give(&self.sha256, cpu, messages.len(), &item),
+            HashFunction::Sha256d => self.give(&self.sha256d, cpu, messages.len(), &item),
+            HashFunction::Keccak256 => self.give(&self.keccak256, cpu, messages.len(), &item),
+        }
     }
 
     /// Whether each program may serve, in the order of their admission; waits until that is known.
@@ -307,14 +325,15 @@ impl GpuBackend {
         }
     }
 
-    fn give<I: Copy + Sync, P: for<'x> Program<Item<'x> = I>>(
+    fn give<'a, P: Program>(
         &self,
-        post: &Post<P>,
+        post: &'a Post<P>,
         cpu: &CpuBackend,
-        items: &[I],
+        count: usize,
+        item: &(impl Fn(usize) -> P::Item<'a> + Sync),
     ) -> Option<Given<P::Answer>> {
         let Service::Ready(worker, number) = self.station.service(post.number) else { return None };
-        Some(self.run(post, &worker, number, cpu, items.len(), &|index: usize| items[index]))
+        Some(self.run(post, &worker, number, cpu, count, item))
     }
 
     /// Has a worker answer, and gives it up after a fault.

@@ -13,6 +13,7 @@ use super::program::Program;
 use super::worker::Worker;
 use crate::batch::Columns;
 use crate::cpu::{Audit, CpuBackend};
+use crate::route::Work;
 use crate::scheme::ecdsa::{RecoverBatch, RecoverColumns, VerifyBatch};
 use crate::verdict::{Reason, Verdict};
 
@@ -65,7 +66,7 @@ impl Bench {
 
     fn wait_until_served(&self) {
         let until = Instant::now() + Duration::from_mins(3);
-        while !self.backend.serves_recover() {
+        while !self.backend.serves(Work::Recover) {
             assert!(Instant::now() < until, "{:?}", self.backend);
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -104,7 +105,7 @@ fn wrong_answers_are_never_handed_on() {
         assert!(!bench.check(200), "{kind:?}");
         assert!(bench.plans.are_over());
         // It is asked no more, and no error tells of it: the CPU answers.
-        assert!(!bench.check(200) && !bench.backend.serves_recover(), "{kind:?}");
+        assert!(!bench.check(200) && !bench.backend.serves(Work::Recover), "{kind:?}");
     }
 }
 
@@ -126,7 +127,7 @@ fn an_audit_finds_the_one_key_that_a_kernel_computed_wrongly() {
         assert!(bench.plans.are_over());
         // Where the lane was a known answer's, the device was found out before the audit, and the CPU is to answer.
         assert!(verdicts.is_none_or(|verdicts| verdicts == expected), "word {word}");
-        assert!(!bench.backend.serves_recover(), "word {word}");
+        assert!(!bench.backend.serves(Work::Recover), "word {word}");
     }
 }
 
@@ -156,7 +157,7 @@ fn verifications_are_served_too() {
     let given = bench.backend.give_verify(&bench.cpu, &items).expect("it serves");
     assert_eq!(given.fault, None);
     assert_eq!(given.answers.into_iter().collect::<Option<Vec<_>>>(), Some(expected));
-    assert!(bench.backend.serves_verify());
+    assert!(bench.backend.serves(Work::Verify));
 }
 
 #[test]

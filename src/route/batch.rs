@@ -6,12 +6,15 @@ use super::decision::Work;
 use super::device::{Device, Failed};
 use crate::batch::{Batch, Columns, MessageBatch};
 use crate::cpu::CpuBackend;
-use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
+use crate::scheme::ecdsa::{RecoverColumns, Signer, VerifyColumns};
 use crate::scheme::hash::HashFunction;
 use crate::verdict::Verdict;
 
 /// Bytes that count as an item where messages are hashed; each message counts as one more.
 const HASHED_PER_UNIT: usize = 64;
+
+/// Units of hashing that the CPU has done before a GPU's answer could have come back: some 50 µs, and ten times what deciding takes.
+const LEAST_HASHED: usize = 2_048;
 
 /// Work that can be divided.
 ///
@@ -21,6 +24,8 @@ pub(crate) trait Divisible: Sync {
     type Answer: Clone + PartialEq + Send + 'static;
     /// A part that owns its items: a device may be left behind with it.
     type Part: Answerable<Answer = Self::Answer>;
+    /// Units below which nothing is decided: the CPU answers.
+    const LEAST: usize;
 
     /// The kind of work.
     fn work(&self) -> Work;
@@ -56,12 +61,53 @@ pub(crate) struct Hashing<M> {
     pub(crate) messages: M,
 }
 
-impl Divisible for RecoverBatch {
+/// Columns of signatures, any run of which is a batch of its own.
+pub(crate) trait Signatures: Columns + 'static {
+    /// What an item is answered with.
+    type Answer: Clone + PartialEq + Send + 'static;
+    /// The kind of work.
+    const WORK: Work;
+
+    /// All answers from the CPU.
+    fn on_cpu(batch: &Batch<Self>, cpu: &CpuBackend) -> Vec<Self::Answer>;
+    /// All answers from a device.
+    fn on_device(batch: &Batch<Self>, device: &dyn Device) -> Result<Vec<Self::Answer>, Failed>;
+}
+
+impl Signatures for RecoverColumns {
     type Answer = Verdict<Signer>;
+    const WORK: Work = Work::Recover;
+
+    fn on_cpu(batch: &Batch<Self>, cpu: &CpuBackend) -> Vec<Self::Answer> {
+        cpu.recover(batch)
+    }
+
+    fn on_device(batch: &Batch<Self>, device: &dyn Device) -> Result<Vec<Self::Answer>, Failed> {
+        device.recover(batch)
+    }
+}
+
+impl Signatures for VerifyColumns {
+    type Answer = Verdict<()>;
+    const WORK: Work = Work::Verify;
+
+    fn on_cpu(batch: &Batch<Self>, cpu: &CpuBackend) -> Vec<Self::Answer> {
+        cpu.verify(batch)
+    }
+
+    fn on_device(batch: &Batch<Self>, device: &dyn Device) -> Result<Vec<Self::Answer>, Failed> {
+        device.verify(batch)
+    }
+}
+
+impl<C: Signatures> Divisible for Batch<C> {
+    type Answer = C::Answer;
     type Part = Self;
+    // A signature takes the CPU longer than a decision.
+    const LEAST: usize = 1;
 
     fn work(&self) -> Work {
-        Work::Recover
+        C::WORK
     }
 
     fn len(&self) -> usize {
@@ -77,78 +123,36 @@ impl Divisible for RecoverBatch {
     }
 
     fn part(&self, items: Range<usize>) -> Self {
-        part(self, items)
+        let mut part = Self::with_capacity(items.len());
+        items.filter_map(|index| self.get(index)).for_each(|item| part.push_parsed(item));
+        part
     }
 
     fn on_cpu(&self, cpu: &CpuBackend) -> Vec<Self::Answer> {
-        cpu.recover(self)
+        C::on_cpu(self, cpu)
     }
 }
 
-impl Answerable for RecoverBatch {
-    type Answer = Verdict<Signer>;
+impl<C: Signatures> Answerable for Batch<C> {
+    type Answer = C::Answer;
 
     fn len(&self) -> usize {
         Batch::len(self)
     }
 
     fn on_cpu(&self, cpu: &CpuBackend) -> Vec<Self::Answer> {
-        cpu.recover(self)
+        C::on_cpu(self, cpu)
     }
 
     fn on_device(&self, device: &dyn Device) -> Result<Vec<Self::Answer>, Failed> {
-        device.recover(self)
-    }
-}
-
-impl Divisible for VerifyBatch {
-    type Answer = Verdict<()>;
-    type Part = Self;
-
-    fn work(&self) -> Work {
-        Work::Verify
-    }
-
-    fn len(&self) -> usize {
-        Batch::len(self)
-    }
-
-    fn units(&self) -> usize {
-        Batch::len(self)
-    }
-
-    fn item_at(&self, units: usize) -> usize {
-        units
-    }
-
-    fn part(&self, items: Range<usize>) -> Self {
-        part(self, items)
-    }
-
-    fn on_cpu(&self, cpu: &CpuBackend) -> Vec<Self::Answer> {
-        cpu.verify(self)
-    }
-}
-
-impl Answerable for VerifyBatch {
-    type Answer = Verdict<()>;
-
-    fn len(&self) -> usize {
-        Batch::len(self)
-    }
-
-    fn on_cpu(&self, cpu: &CpuBackend) -> Vec<Self::Answer> {
-        cpu.verify(self)
-    }
-
-    fn on_device(&self, device: &dyn Device) -> Result<Vec<Self::Answer>, Failed> {
-        device.verify(self)
+        C::on_device(self, device)
     }
 }
 
 impl Divisible for Hashing<&MessageBatch> {
     type Answer = [u8; 32];
     type Part = Hashing<MessageBatch>;
+    const LEAST: usize = LEAST_HASHED;
 
     fn work(&self) -> Work {
         Work::Hash(self.function)
@@ -200,12 +204,6 @@ impl Answerable for Hashing<MessageBatch> {
 /// The units of the messages before one.
 fn units_before(messages: &MessageBatch, index: usize) -> usize {
     index + messages.bytes_before(index) / HASHED_PER_UNIT
-}
-
-fn part<C: Columns>(batch: &Batch<C>, items: Range<usize>) -> Batch<C> {
-    let mut part = Batch::with_capacity(items.len());
-    items.filter_map(|index| batch.get(index)).for_each(|item| part.push_parsed(item));
-    part
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+#[cfg(feature = "gpu")]
+use super::policy::CPU;
 use crate::scheme::hash::HashFunction;
 
 /// What is done with an item. Each kind has cost lines of its own.
@@ -90,6 +92,8 @@ pub struct Probe {
 pub enum Why {
     /// Nothing else serves this kind of work now.
     Alone,
+    /// It is so little that the CPU is done before anything else could be.
+    Small,
     /// It is not known what the CPU costs, so that nothing can be compared.
     Unmeasured,
     /// It is expected to end soonest.
@@ -102,6 +106,23 @@ pub enum Why {
 }
 
 impl Decision {
+    /// That of a batch which is too small to be decided about.
+    #[cfg(feature = "gpu")]
+    pub(super) fn small(work: Work, items: usize) -> Self {
+        let share = Share { backend: CPU, name: "cpu".into(), items: 0..items, cost: 0.0 };
+        Self {
+            work,
+            items,
+            shares: if items > 0 { vec![share] } else { Vec::new() },
+            expected: 0.0,
+            late: 0.0,
+            why: Why::Small,
+            considered: Vec::new(),
+            suspended: Vec::new(),
+            probe: None,
+        }
+    }
+
     /// The names of those who take part.
     pub fn backends(&self) -> impl Iterator<Item = &str> {
         self.shares.iter().map(|share| &*share.name)
@@ -146,6 +167,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Alone => f.write_str("nothing else serves"),
+            Self::Small => f.write_str("too little to be divided"),
             Self::Unmeasured => f.write_str("not measured yet"),
             Self::Soonest => f.write_str("ends soonest"),
             Self::Kept { gain } => write!(f, "kept, a change would save {:.0} %", (1.0 - 1.0 / gain) * 100.0),

@@ -46,19 +46,11 @@ impl Device for RoutedGpu {
     }
 
     fn serves(&self, work: Work) -> bool {
-        match work {
-            Work::Recover => self.gpu.serves_recover(),
-            Work::Verify => self.gpu.serves_verify(),
-            Work::Hash(_) => false,
-        }
+        self.gpu.serves(work)
     }
 
     fn await_service(&self, work: Work) -> Result<(), Error> {
-        match work {
-            Work::Recover if self.is_explicit => self.gpu.expect_recover(),
-            Work::Verify if self.is_explicit => self.gpu.expect_verify(),
-            _ => Ok(()),
-        }
+        if self.is_explicit { self.gpu.expect(work) } else { Ok(()) }
     }
 
     fn recover(&self, batch: &RecoverBatch) -> Result<Vec<Verdict<Signer>>, Failed> {
@@ -72,8 +64,12 @@ impl Device for RoutedGpu {
         Ok(merged(batch, answers, |item| self.cpu.verify(&[item].into_iter().collect()).pop()))
     }
 
-    fn hash(&self, function: HashFunction, _: &MessageBatch) -> Result<Vec<[u8; 32]>, Failed> {
-        Err(Failed(format!("it does not hash with {}", function.name())))
+    fn hash(&self, function: HashFunction, messages: &MessageBatch) -> Result<Vec<[u8; 32]>, Failed> {
+        let answers = answers(self.gpu.give_hash(&self.cpu, function, messages))?;
+        let on_cpu = |message: &[u8]| self.cpu.hash(function, &[message].into_iter().collect()).pop();
+        // What fits into no dispatch is the CPU's.
+        let digest = |(index, answer): (usize, Option<[u8; 32]>)| answer.or_else(|| on_cpu(messages.get(index)?));
+        Ok(answers.into_iter().enumerate().map_while(digest).collect())
     }
 }
 

@@ -39,7 +39,7 @@ mod store;
 mod tests;
 
 #[cfg(feature = "gpu")]
-pub(crate) use batch::Hashing;
+pub(crate) use batch::{Divisible, Hashing};
 pub use decision::{Decision, Probe, Share, Why, Work};
 #[cfg(feature = "gpu")]
 pub(crate) use device::Device;

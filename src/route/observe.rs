@@ -10,17 +10,20 @@
 //! | `phalanx.route.late.items` | work, backend | items done over because they were late |
 //! | `phalanx.route.failed.items` | work, backend | items done over because a device failed |
 //! | `phalanx.route.probes` | work, backend | probes |
+//!
+//! Work is what a [`Work`](super::Work) is named by, or `bip340`, `recover-hinted` (whose batches come again as `recover`, as far as
+//! they are recovered), `bitcoin-root`, `bitcoin-branches`, `rfc6962-root`, `rfc6962-proofs`; of trees, items are leaves.
 
 use std::time::{Duration, Instant};
 
-use super::decision::Work;
 #[cfg(feature = "gpu")]
-use super::decision::{Decision, Share};
+use super::decision::{Decision, Share, Work};
 use super::line::count;
 use super::policy::Outcome;
 
-/// Has one backend answer a batch, in a span, and counts it.
-pub(crate) fn checked<T>(backend: &'static str, work: Work, items: usize, check: impl FnOnce() -> T) -> T {
+/// Has one backend answer a batch, in a span, and counts it. `work` is its name: that of a [`Work`](super::Work), or of what is never
+/// divided.
+pub(crate) fn checked<T>(backend: &'static str, work: &'static str, items: usize, check: impl FnOnce() -> T) -> T {
     let span = span_of(|| backend.to_owned(), work, items).entered();
     let start = Instant::now();
     let answers = check();
@@ -33,27 +36,20 @@ pub(crate) fn checked<T>(backend: &'static str, work: Work, items: usize, check:
 /// The span of a decided batch. Its time is added at the end.
 #[cfg(feature = "gpu")]
 pub(super) fn span(decision: &Decision, items: usize) -> tracing::Span {
-    span_of(|| decision.backends().collect::<Vec<_>>().join("+"), decision.work, items)
+    span_of(|| decision.backends().collect::<Vec<_>>().join("+"), decision.work.name(), items)
 }
 
-fn span_of(backend: impl FnOnce() -> String, work: Work, items: usize) -> tracing::Span {
+fn span_of(backend: impl FnOnce() -> String, work: &'static str, items: usize) -> tracing::Span {
     if tracing::enabled!(tracing::Level::INFO) {
-        tracing::info_span!(
-            "batch",
-            backend = backend(),
-            scheme = work.name(),
-            items,
-            microseconds = tracing::field::Empty
-        )
+        tracing::info_span!("batch", backend = backend(), scheme = work, items, microseconds = tracing::field::Empty)
     } else {
         tracing::Span::none()
     }
 }
 
 /// Ends a batch's span, and counts the batch.
-pub(super) fn batch(span: &tracing::Span, work: Work, items: usize, took: Duration) {
+pub(super) fn batch(span: &tracing::Span, work: &'static str, items: usize, took: Duration) {
     span.record("microseconds", u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-    let work = work.name();
     metrics::counter!("phalanx.batches", "work" => work).increment(1);
     metrics::histogram!("phalanx.batch.items", "work" => work).record(count(items));
     metrics::histogram!("phalanx.batch.seconds", "work" => work).record(took.as_secs_f64());
@@ -62,11 +58,11 @@ pub(super) fn batch(span: &tracing::Span, work: Work, items: usize, took: Durati
 /// Counts a share.
 #[cfg(feature = "gpu")]
 pub(super) fn share(work: Work, share: &Share, items: usize, outcome: Outcome) {
-    share_of(work, &share.name, items, outcome);
+    share_of(work.name(), &share.name, items, outcome);
 }
 
-fn share_of(work: Work, backend: &str, items: usize, outcome: Outcome) {
-    let (work, backend) = (work.name(), backend.to_owned());
+fn share_of(work: &'static str, backend: &str, items: usize, outcome: Outcome) {
+    let backend = backend.to_owned();
     metrics::counter!("phalanx.share.items", "work" => work, "backend" => backend.clone()).increment(items as u64);
     match outcome {
         Outcome::Done(Some(seconds)) => {

@@ -114,6 +114,9 @@ impl Drop for Router {
 
 impl Inner {
     fn answer<B: Divisible>(&self, batch: &B) -> (Vec<B::Answer>, Decision) {
+        if batch.units() < B::LEAST {
+            return self.answer_small(batch);
+        }
         let begun = Instant::now();
         let work = batch.work();
         let decision = self.decide(work, batch.units());
@@ -145,8 +148,15 @@ impl Inner {
             outcomes.push(outcome);
         }
         self.learned.policy().learn(&decision, &outcomes);
-        observe::batch(&span, work, batch.len(), begun.elapsed());
+        observe::batch(&span, work.name(), batch.len(), begun.elapsed());
         (answers, decision)
+    }
+
+    /// Has the CPU answer what is too little for a decision.
+    fn answer_small<B: Divisible>(&self, batch: &B) -> (Vec<B::Answer>, Decision) {
+        let work = batch.work();
+        let (answers, _) = self.alone(|| observe::checked("cpu", work.name(), batch.len(), || batch.on_cpu(&self.cpu)));
+        (answers, Decision::small(work, batch.units()))
     }
 
     fn decide(&self, work: Work, units: usize) -> Decision {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::batch::{Answerable, Divisible, Hashing};
-use super::decision::{Decision, Work};
+use super::decision::{Decision, Why, Work};
 use super::device::{Device, Failed};
 use super::line::Line;
 use super::policy::CPU;
@@ -285,6 +285,11 @@ fn digests_come_in_order() {
         let one: MessageBatch = [vec![1; 100_000]].into_iter().collect();
         let digests = bench.router.answer(&Hashing { function, messages: &one }).unwrap();
         assert!(digests == CpuBackend::default().hash(function, &one));
+        // What the CPU is done with before a device could have begun is not divided, whatever it is thought to cost.
+        let few: MessageBatch = (0..100).map(|index| vec![index; 100]).collect();
+        let (digests, decision) = bench.router.answer_and_tell(&Hashing { function, messages: &few }).unwrap();
+        assert!(digests == CpuBackend::default().hash(function, &few));
+        assert_eq!((decision.why, decision.items_of(CPU)), (Why::Small, decision.items), "{decision}");
     }
 }
 
@@ -310,6 +315,7 @@ impl Meeting {
 impl Divisible for Meeting {
     type Answer = u8;
     type Part = Self;
+    const LEAST: usize = 1;
 
     fn work(&self) -> Work {
         Work::Recover
