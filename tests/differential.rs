@@ -1,4 +1,7 @@
 //! The backends against libsecp256k1 and k256's own ECDSA: no difference on any item, however a batch is cut.
+//!
+//! `PHALANX_DIFFERENTIAL` asks for that many items of each kind in place of [`ITEMS`]; `benches/record` holds what a run of a
+//! million said.
 
 mod common;
 
@@ -15,7 +18,7 @@ use phalanx::scheme::ecdsa::{
 use phalanx::{Reason, Rules, Verdict};
 use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
-/// Items of each kind; `PHALANX_DIFFERENTIAL` asks for another number.
+/// Items of each kind when nothing else is asked for.
 const ITEMS: u32 = 20_000;
 
 /// The lengths under test: none, one, the lanes of the CPU's vectors, its blocks and the neighbours of both, the cycle, and a
@@ -40,9 +43,12 @@ fn recovery_agrees_with_libsecp256k1_and_k256() {
     let batch: RecoverBatch = items.iter().copied().collect();
     for (backend, verifier) in common::backends() {
         let verdicts = verifier.recover(&batch).expect("the check is made");
-        assert_eq!(differences(&items, &verdicts, &expected), 0, "{backend}");
+        let differences = differences(&items, &verdicts, &expected);
+        println!("{backend}: {} items recovered, differences: {differences}", items.len());
+        assert_eq!(differences, 0, "{backend}");
     }
     let met = tally(&expected);
+    println!("{} items recovered, {} valid", items.len(), met[0]);
     assert!(met[0] > items.len() / 3, "{met:?}");
     for reason in Reason::ALL {
         let of_verification = matches!(reason, Reason::KeyEncoding | Reason::KeyNotOnCurve | Reason::Mismatch);
@@ -64,9 +70,12 @@ fn verification_agrees_with_libsecp256k1_and_k256() {
     let batch: VerifyBatch = items.iter().copied().collect();
     for (backend, verifier) in common::backends() {
         let verdicts = verifier.verify(&batch).expect("the check is made");
-        assert_eq!(differences(&items, &verdicts, &expected), 0, "{backend}");
+        let differences = differences(&items, &verdicts, &expected);
+        println!("{backend}: {} items verified, differences: {differences}", items.len());
+        assert_eq!(differences, 0, "{backend}");
     }
     let met = tally(&expected);
+    println!("{} items verified, {} valid", items.len(), met[0]);
     assert!(met[0] > items.len() / 3, "{met:?}");
     for reason in Reason::ALL {
         let of_parsing = reason == Reason::SignatureEncoding;

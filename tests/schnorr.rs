@@ -1,8 +1,9 @@
-//! BIP-340: its vectors, one at a time and in batches, and libsecp256k1's verdict on whatever else.
+//! BIP-340: its vectors on every path, and libsecp256k1's verdict on whatever else.
 
 mod common;
 
-use common::curve;
+use common::{curve, paths};
+use k256::ProjectivePoint;
 use phalanx::scheme::schnorr::{SchnorrBatch, SchnorrItem};
 use phalanx::{Reason, Verdict, Verifier};
 use proptest::prelude::*;
@@ -35,20 +36,29 @@ fn the_vectors_of_bip_340() {
     let Some(vectors) = vectors() else { return };
     assert_eq!(vectors.len(), 19);
     assert_eq!(vectors.iter().filter(|(.., valid)| *valid).count(), 9);
-    let items: Vec<_> =
-        vectors.iter().map(|(key, message, signature, _)| SchnorrItem::parse(message, signature, key)).collect();
-    let expected: Vec<bool> = vectors.iter().map(|(.., valid)| *valid).collect();
-    let valid_items: Vec<_> = items.iter().zip(&expected).filter(|(_, valid)| **valid).map(|(item, _)| *item).collect();
-    for (name, verifier) in common::backends() {
-        let valid = |verdicts: Vec<Verdict<()>>| verdicts.iter().map(Verdict::is_valid).collect::<Vec<_>>();
-        assert_eq!(valid(verify(verifier, &items)), expected, "{name}");
-        for (item, expected) in items.iter().zip(&expected) {
-            assert_eq!(valid(verify(verifier, &[*item])), [*expected], "{name}");
-        }
-        // Those that are valid by themselves, often over, so that they are proven together.
-        let many: Vec<_> = valid_items.iter().cycle().take(700).copied().collect();
-        assert_eq!(valid(verify(verifier, &many)), [true; 700], "{name}");
-    }
+    let cases = vectors.iter().map(|(key, message, signature, valid)| {
+        let item = SchnorrItem::parse(message, signature, key);
+        let reason = item.and_then(|item| reason(&item).map_or(Ok(()), Err));
+        assert_eq!(reason.is_ok(), *valid, "{reason:?}");
+        (item, Verdict::from(reason))
+    });
+    paths::schnorr("BIP-340", &cases.collect::<Vec<_>>());
+}
+
+/// The first check of BIP-340's "Verification" that fails, by k256's arithmetic.
+fn reason(item: &SchnorrItem) -> Option<Reason> {
+    use phalanx::scheme::ecdsa::{ORDER, PRIME};
+    let key = match curve::lift(*item.key(), false) {
+        _ if *item.key() >= PRIME => return Some(Reason::KeyEncoding),
+        _ if *item.r() >= PRIME => return Some(Reason::ROutOfRange),
+        _ if *item.s() >= ORDER => return Some(Reason::SOutOfRange),
+        None => return Some(Reason::KeyNotOnCurve),
+        Some(key) => key,
+    };
+    let (s, e) = (curve::reduced(*item.s()), curve::reduced(*item.challenge()));
+    let ephemeral = curve::affine(ProjectivePoint::GENERATOR * s - ProjectivePoint::from(key) * e);
+    let holds = ephemeral.is_some_and(|point| !curve::y_is_odd(&point) && curve::x(&point) == *item.r());
+    (!holds).then_some(Reason::Mismatch)
 }
 
 #[test]
@@ -77,11 +87,8 @@ fn reasons_are_those_of_the_first_check_that_fails() {
         (SchnorrItem::parse(b"", &[0; 64], &key[1..]), Some(Reason::KeyEncoding)),
         (SchnorrItem::parse(b"", &[0; 64], &[0; 33]), Some(Reason::KeyEncoding)),
     ];
-    let items: Vec<_> = cases.iter().map(|(item, _)| *item).collect();
-    let expected: Vec<_> = cases.iter().map(|(_, reason)| *reason).collect();
+    paths::schnorr("reasons", &cases.map(|(item, reason)| (item, reason.map_or(Ok(()), Err).into())));
     for (name, verifier) in common::backends() {
-        let reasons: Vec<_> = verify(verifier, &items).iter().map(Verdict::reason).collect();
-        assert_eq!(reasons, expected, "{name}");
         assert!(verify(verifier, &[]).is_empty(), "{name}");
     }
 }

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use alloy_hardforks::EthereumHardfork as Fork;
 use alloy_primitives::{Address, B256, Bytes};
-use common::test_data;
-use phalanx::Verifier;
+use common::ethereum::recover_item;
+use common::{oracle, paths, test_data};
 use phalanx::chain::ethereum::{ChainSpec, Rejection, decode_transaction, verify_transactions};
+use phalanx::scheme::ecdsa::{RecoverItem, Signer};
+use phalanx::{Rules, Verifier};
 use serde_json::Value;
 
 fn fork(name: &str) -> Fork {
@@ -51,6 +53,24 @@ fn every_fork_result() {
     for (backend, verifier) in common::backends() {
         every_fork_result_by(verifier, backend, &folder);
     }
+    paths::recover("TransactionTests", &recoveries(&folder));
+}
+
+/// The signature of every transaction that decodes, under the rules of each fork, with libsecp256k1's verdict.
+fn recoveries(folder: &Path) -> Vec<paths::Case<RecoverItem, Signer>> {
+    let mut recoveries = Vec::new();
+    for path in files(folder) {
+        let file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        for case in file.as_object().unwrap().values() {
+            let bytes: Bytes = case["txbytes"].as_str().unwrap().parse().unwrap();
+            let Ok(transaction) = decode_transaction(&bytes) else { continue };
+            for rules in [Rules::EthFrontier, Rules::EthHomestead, Rules::EthTyped] {
+                let item = recover_item(&transaction, rules);
+                recoveries.push((Ok(item), oracle::recover(&item).into()));
+            }
+        }
+    }
+    recoveries
 }
 
 fn every_fork_result_by(verifier: &Verifier, backend: &str, folder: &Path) {

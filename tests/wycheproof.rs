@@ -1,9 +1,9 @@
-//! Every secp256k1 ECDSA case of C2SP's Wycheproof is answered as its `result` says, one by one and as one batch.
+//! Every secp256k1 ECDSA case of C2SP's Wycheproof is answered as its `result` says, on every path.
 
 mod common;
 
-use common::oracle;
-use phalanx::scheme::ecdsa::{KeyBytes, SignatureBytes, VerifyBatch, VerifyItem};
+use common::{oracle, paths};
+use phalanx::scheme::ecdsa::{KeyBytes, SignatureBytes, VerifyItem};
 use phalanx::{Reason, Rules, Verdict};
 use secp256k1::PublicKey;
 use sha2::Digest;
@@ -100,33 +100,21 @@ fn sets_of_the_wycheproof_crate() {
     assert_eq!(seen, 3_073);
 }
 
-/// Checks every case under both forms of its key, on every backend; returns how many there are and how many are valid.
+/// Checks every case under both forms of its key, on every path; returns how many there are and how many are valid.
 fn check(set: &str, form: Form, cases: &[Case]) -> (usize, usize) {
-    for (backend, verifier) in common::backends() {
-        let mut batch = VerifyBatch::default();
-        for case in cases {
-            batch.push_parsed(case.item(form, &case.key));
-            batch.push_parsed(case.item(form, &compressed(&case.key)));
-        }
-        let together = verifier.verify(&batch).expect("the check is made");
-        assert_eq!(together.len(), 2 * cases.len());
-        for (case, verdicts) in cases.iter().zip(together.chunks_exact(2)) {
-            let place = format!("{set}, {}, {backend}", case.name);
-            assert_eq!(verdicts[0], verdicts[1], "{place}: the key's form changes the verdict");
-            assert_eq!(verdicts[0].is_valid(), case.valid, "{place}: {:?}", verdicts[0]);
-            let mut alone = VerifyBatch::default();
-            alone.push_parsed(case.item(form, &case.key));
-            assert_eq!(verifier.verify(&alone).expect("the check is made"), [verdicts[0]], "{place}: alone");
-            if let Verdict::Invalid(reason) = verdicts[0] {
-                assert_reason(&place, form, case, reason);
-            }
-        }
-    }
+    let with_both_keys = cases.iter().flat_map(|case| {
+        let due = due(&format!("{set}, {}", case.name), form, case);
+        [case.key.clone(), compressed(&case.key).to_vec()].map(|key| (case.item(form, &key), due))
+    });
+    paths::verify(set, &with_both_keys.collect::<Vec<_>>());
     (cases.len(), cases.iter().filter(|case| case.valid).count())
 }
 
-/// Asserts that an invalid case is so for the reason that its flags name, and for the one libsecp256k1 has.
-fn assert_reason(place: &str, form: Form, case: &Case, reason: Reason) {
+/// The verdict that is due: a case that its `result` calls invalid is so for libsecp256k1's reason, and its flags must mean that one.
+fn due(place: &str, form: Form, case: &Case) -> Verdict<()> {
+    if case.valid {
+        return Verdict::Valid(());
+    }
     let named: &[Reason] = match case.flags.last().map(String::as_str) {
         Some(
             "InvalidEncoding" | "BerEncodedSignature" | "MissingZero" | "SignatureSize" | "InvalidTypesInSignature",
@@ -136,11 +124,9 @@ fn assert_reason(place: &str, form: Form, case: &Case, reason: Reason) {
         // The others name the attack and not the defect that it leaves.
         _ => &Reason::ALL,
     };
-    assert!(named.contains(&reason), "{place}: {reason:?} is not what {:?} mean", case.flags);
-    match case.item(form, &case.key) {
-        Ok(item) => assert_eq!(Err(reason), oracle::verify(&item), "{place}"),
+    let reason = match case.item(form, &case.key) {
+        Ok(item) => oracle::verify(&item).expect_err(place),
         Err(parsing) => {
-            assert_eq!(reason, parsing, "{place}");
             let refused = match (form, secp256k1::ecdsa::Signature::from_der(&case.signature)) {
                 (Form::P1363, _) => case.signature.len() != 64,
                 // It reads a negative integer, and makes zero of it.
@@ -148,8 +134,11 @@ fn assert_reason(place: &str, form: Form, case: &Case, reason: Reason) {
                 (_, Err(_)) => true,
             };
             assert!(refused, "{place}: libsecp256k1 reads it");
+            parsing
         }
-    }
+    };
+    assert!(named.contains(&reason), "{place}: {reason:?} is not what {:?} mean", case.flags);
+    Verdict::Invalid(reason)
 }
 
 fn cases_of_file(file: &serde_json::Value) -> Vec<Case> {

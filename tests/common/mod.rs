@@ -2,11 +2,14 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub(crate) mod curve;
+#[cfg(feature = "ethereum")]
+pub(crate) mod ethereum;
 #[cfg(feature = "gpu")]
 pub(crate) mod gpu;
 #[cfg(feature = "executor")]
 pub(crate) mod mainnet;
 pub(crate) mod oracle;
+pub(crate) mod paths;
 #[cfg(feature = "executor")]
 pub(crate) mod random_blocks;
 pub(crate) mod stream;
