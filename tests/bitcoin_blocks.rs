@@ -5,10 +5,7 @@
 mod build;
 mod common;
 
-use std::io::Read;
-use std::path::Path;
-
-use build::{SPEND_BODY, block_of, coinbase, coinbase_with, genesis, segwit_block, segwit_spend, spend};
+use build::{SPEND_BODY, block_of, coinbase, coinbase_with, genesis, read_block, segwit_block, segwit_spend, spend};
 use phalanx::chain::bitcoin::{
     Block, DecodeError, Fault, Field, Header, MAX_WEIGHT, Malformation, Segwit, Transaction,
 };
@@ -327,20 +324,6 @@ fn near_blocks() -> impl Strategy<Value = Vec<u8>> {
         block
     });
     proptest::prop_oneof![small, replaced]
-}
-
-/// A file of the test data; those compressed hold the block behind a network magic and its length.
-fn read_block(path: &Path) -> Vec<u8> {
-    let bytes = std::fs::read(path).unwrap();
-    if path.extension().is_none_or(|extension| extension != "bz2") {
-        return bytes;
-    }
-    let mut message = Vec::new();
-    bzip2::read::BzDecoder::new(&bytes[..]).read_to_end(&mut message).unwrap();
-    let (prefix, block) = message.split_at(8);
-    assert_eq!(prefix[..4], [0xf9, 0xbe, 0xb4, 0xd9]);
-    assert_eq!(prefix[4..], u32::try_from(block.len()).unwrap().to_le_bytes());
-    block.to_vec()
 }
 
 /// A hash as explorers show it.

@@ -2,7 +2,6 @@
 #![cfg(all(feature = "executor", feature = "bitcoin"))]
 
 #[path = "common/bitcoin.rs"]
-#[allow(dead_code, reason = "not every block is needed here")]
 mod bitcoin_blocks;
 
 use std::cell::Cell;

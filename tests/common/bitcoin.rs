@@ -1,4 +1,9 @@
-//! Blocks built by hand, byte by byte.
+//! Blocks built by hand, byte by byte, and read from the test data.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::io::Read;
+use std::path::Path;
 
 use phalanx::chain::bitcoin::{Block, Header};
 use phalanx::cpu::sha256d;
@@ -68,7 +73,7 @@ pub(crate) fn coinbase_with(script_sig: &[u8], script_pubkey: &[u8]) -> Vec<u8> 
     bytes
 }
 
-fn compact_size(value: usize) -> Vec<u8> {
+pub(crate) fn compact_size(value: usize) -> Vec<u8> {
     match u32::try_from(value).unwrap() {
         value @ 0..=0xfc => vec![u8::try_from(value).unwrap()],
         value @ 0xfd..=0xffff => [&[0xfd], &u16::try_from(value).unwrap().to_le_bytes()[..]].concat(),
@@ -91,4 +96,18 @@ pub(crate) fn block_of(transactions: &[Vec<u8>]) -> Vec<u8> {
     }
     bytes[..Header::LENGTH].copy_from_slice(&header.to_bytes());
     bytes
+}
+
+/// A file of the test data; those compressed hold the block behind a network magic and its length.
+pub(crate) fn read_block(path: &Path) -> Vec<u8> {
+    let bytes = std::fs::read(path).unwrap();
+    if path.extension().is_none_or(|extension| extension != "bz2") {
+        return bytes;
+    }
+    let mut message = Vec::new();
+    bzip2::read::BzDecoder::new(&bytes[..]).read_to_end(&mut message).unwrap();
+    let (prefix, block) = message.split_at(8);
+    assert_eq!(prefix[..4], [0xf9, 0xbe, 0xb4, 0xd9]);
+    assert_eq!(prefix[4..], u32::try_from(block.len()).unwrap().to_le_bytes());
+    block.to_vec()
 }

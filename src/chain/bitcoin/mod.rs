@@ -1,13 +1,16 @@
 //! Bitcoin blocks, as they are sent and stored: header, transactions, and the hashes that bind them.
 //!
 //! [`Block::decode`] takes bytes from anyone: it refuses what is not exactly one block, and allocates no more than a
-//! small multiple of what it is given. [`Block::check`] then says, check by check, whether the hashes hold.
+//! small multiple of what it is given. [`Block::check`] then says, check by check, whether the hashes hold, and
+//! [`Block::p2pkh_inputs`] gives the signatures that can be checked without the outputs that the block spends.
 //!
 //! A decoded block borrows its scripts and witnesses from the bytes. Hashes are in the order in which they are hashed
 //! and sent; explorers show them reversed.
 
 mod check;
 mod decode;
+mod p2pkh;
+mod sighash;
 
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
@@ -18,6 +21,7 @@ use crate::scheme::hash::HashFunction;
 
 pub use check::{Checks, Fault, Segwit};
 pub use decode::{DecodeError, Field, Malformation};
+pub use p2pkh::{P2pkhInput, TooMuchToHash};
 
 /// The largest weight of a block (BIP 141), and so the largest number of its bytes.
 pub const MAX_WEIGHT: usize = 4_000_000;
