@@ -120,7 +120,7 @@ fn batches_that_are_never_divided_are_counted_too() {
     metrics::with_local_recorder(&recorder, || {
         verifier.verify_schnorr(&SchnorrBatch::default()).unwrap();
         verifier.recover_hinted(&RecoverBatch::default(), hints).unwrap();
-        verifier.bitcoin_root(&leaves).unwrap();
+        let _ = verifier.bitcoin_root(&leaves).unwrap();
         verifier.bitcoin_branches(&leaves, &[1]).unwrap();
         verifier.rfc6962_root(&leaves).unwrap();
         verifier.rfc6962_inclusion_proofs(&leaves, &[1, 2]).unwrap();

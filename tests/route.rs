@@ -204,6 +204,14 @@ fn gpu() -> (Line, f64) {
 }
 
 #[test]
+fn a_gpu_that_does_not_pay_is_probed_seldom() {
+    let mut machine = Machine::new(&[(Line::new(0.0, 1e-5), 2.0), (Line::new(1e-3, 4e-5), 2.0)]);
+    let probes = (0..400).filter(|_| machine.batch(Work::Recover, 10_000, 0.1).decision.probe.is_some()).count();
+    // Were it twice as good as it was, it would pay: that is looked at after 64 batches each.
+    assert!((1..=7).contains(&probes), "{probes} probes");
+}
+
+#[test]
 fn small_batches_go_to_the_cpu_and_large_ones_to_both() {
     let mut machine = Machine::new(&[cpu(), gpu()]);
     for items in [1, 16, 100] {

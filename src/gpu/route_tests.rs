@@ -53,14 +53,22 @@ fn batch() -> (RecoverBatch, Vec<Verdict<Signer>>) {
     (batch, verdicts)
 }
 
+/// A router to which the CPU and the device are alike, so that each has half of a batch.
+fn router_of_equals(device: &Arc<dyn Device>, deadline: Duration) -> Router {
+    let router = Router::start(Arc::new(CpuBackend::default()), vec![Arc::clone(device)], None).expect("threads start");
+    // All of it and at once: what is not known is measured.
+    for work in Work::ALL {
+        for backend in [CPU, 1] {
+            router.set_cost(backend, work, Line::new(0.0, 1.0), 1.0);
+        }
+    }
+    router.set_deadline(deadline);
+    router
+}
+
 /// Answers the batch by a router that gives each half of it.
 fn run(device: &Arc<dyn Device>, batch: &RecoverBatch, verdicts: &[Verdict<Signer>], deadline: Duration) -> Decision {
-    let router = Router::start(Arc::new(CpuBackend::default()), vec![Arc::clone(device)], None).expect("threads start");
-    router.set_deadline(deadline);
-    for backend in [CPU, 1] {
-        router.set_cost(backend, Work::Recover, Line::new(0.0, 1.0), 1.0);
-        router.set_cost(backend, Work::Verify, Line::new(0.0, 1.0), 1.0);
-    }
+    let router = router_of_equals(device, deadline);
     let (given, decision) = router.answer_and_tell(batch).expect("it was admitted");
     assert!(given == verdicts, "{decision}");
     assert!(decision.items_of(1).abs_diff(ITEMS / 2) <= 64, "{decision}");
@@ -106,14 +114,11 @@ fn hashes_are_divided_and_come_in_order() {
     // Among them lengths beside every edge of a block, and some that are longer than any dispatch takes.
     let length = |index: usize| if index % 149 == 7 { 20_000 } else { index % 300 };
     let messages: MessageBatch = (0..1_500_usize).map(|index| vec![index.to_le_bytes()[0]; length(index)]).collect();
-    let router =
-        Router::start(Arc::new(CpuBackend::default()), vec![Arc::clone(&device)], None).expect("threads start");
-    router.set_deadline(Duration::from_mins(2));
     for function in HashFunction::ALL {
         device.await_service(Work::Hash(function)).expect("it serves");
-        for backend in [CPU, 1] {
-            router.set_cost(backend, Work::Hash(function), Line::new(0.0, 1.0), 1.0);
-        }
+    }
+    let router = router_of_equals(&device, Duration::from_mins(2));
+    for function in HashFunction::ALL {
         let (digests, decision) = router.answer_and_tell(&Hashing { function, messages: &messages }).expect("admitted");
         assert!(digests == cpu.hash(function, &messages), "{decision}");
         assert!(decision.items_of(1).abs_diff(decision.items / 2) <= 64, "{decision}");

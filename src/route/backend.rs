@@ -132,9 +132,21 @@ impl Backend {
         due
     }
 
+    /// Whether it is suspended, or so many times slower than usual.
+    pub(super) fn is_in_trouble(&self, work: Work, slower: f64) -> bool {
+        self.suspended || self.costs.get(&work).is_some_and(|costs| costs.model.pace() > slower)
+    }
+
     /// Whether it was not measured for so many batches of this work.
     pub(super) fn is_stale(&self, work: Work, batches: u32) -> bool {
         self.costs.get(&work).is_some_and(|costs| costs.age >= batches)
+    }
+
+    /// Counts that a probe measured it.
+    pub(super) fn probed(&mut self, work: Work) {
+        if let Some(costs) = self.costs.get_mut(&work) {
+            costs.age = 0;
+        }
     }
 
     /// Takes on work.

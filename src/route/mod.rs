@@ -9,7 +9,8 @@
 //! - **Hysteresis.** A plan is replaced at once by one that is a quarter better, and by one that is a twentieth better after a few
 //!   batches in a row.
 //! - **Probes.** A backend that got slow, late or failed gets no share; now and then it is handed a copy of a few items that the others
-//!   answer too, and when that goes well it has its share again. Nobody waits for a probe.
+//!   answer too, and when that goes well it has its share again. Nobody waits for a probe; but one on the CPU's own cores slows the
+//!   batch down, so that a backend which merely does not pay is probed seldom.
 //!
 //! A share that a GPU has not answered when it is late is done over on the CPU; the first answer counts. So a GPU can cost time, and
 //! neither an item nor its place.

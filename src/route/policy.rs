@@ -22,10 +22,14 @@ const SWITCH_AFTER: u32 = 4;
 /// A split ends with the last of its parts, each of which may take longer than expected: it must be this many times as good.
 const SPLIT: f64 = 1.05;
 
-/// Of the batches for which a backend that has no share might pay, every so many-th probes it.
+/// A backend that is this many times slower than usual, or suspended, is in trouble, which may be over at any time. What is less may be
+/// others at work on the same cores.
+const TROUBLE: f64 = 2.5;
+
+/// Of the batches for which a backend in trouble would pay without it, every so many-th probes it.
 const PROBE_EVERY: u32 = 4;
 
-/// A backend not measured for so many batches is probed as if it had become twice as good.
+/// Any other one is probed when it was not measured for so many batches, and then as if it had become twice as good.
 const STALE: u32 = 64;
 
 /// A CPU not measured for so many batches answers a part of one that is a GPU's, this much of it.
@@ -238,6 +242,7 @@ impl Policy {
                 backend.eager = residual.is_some_and(|residual| residual < -SWITCH_AT_ONCE.ln());
                 let by_itself = seconds / backend.contention(decision.work).exp();
                 backend.learn(decision.work, probe.items, by_itself);
+                backend.probed(decision.work);
                 backend.readmit();
             }
             Outcome::Late(_) | Outcome::Failed => backend.failed(),
@@ -304,7 +309,13 @@ impl Policy {
             let (Some(alone), Some(beside)) = (hope(false), hope(true)) else { continue };
             let Some(cpu) = self.backends[CPU].offer(work, true, now) else { continue };
             let finish = alone.finish(items).min(divide(items, &[cpu, beside]).finish);
-            if finish * SWITCH < expected && self.backends[index].probe_is_due(work, PROBE_EVERY) {
+            let backend = &mut self.backends[index];
+            let every = match (backend.is_in_trouble(work, TROUBLE), backend.is_stale(work, STALE)) {
+                (true, _) => PROBE_EVERY,
+                (false, true) => 1,
+                (false, false) => u32::MAX,
+            };
+            if finish * SWITCH < expected && backend.probe_is_due(work, every) {
                 let granule = self.backends[index].granule;
                 let part = (items / PROBE_PART).clamp(1, PROBE_ITEMS).next_multiple_of(granule);
                 return Some(Probe { backend: index, items: part.min(items) });

@@ -116,9 +116,9 @@ fn windows() -> Windows {
 fn manifest_folders() -> Vec<PathBuf> {
     let home = var_os("HOME").map(PathBuf::from);
     let in_home = |folder: &str| home.iter().map(|home| home.join(folder)).collect();
-    let of = |variable: &str, else_: Vec<PathBuf>| {
+    let of = |variable: &str, otherwise: Vec<PathBuf>| {
         let named = paths(variable);
-        if named.is_empty() { else_ } else { named }
+        if named.is_empty() { otherwise } else { named }
     };
     let roots = [
         of("XDG_CONFIG_HOME", in_home(".config")),
