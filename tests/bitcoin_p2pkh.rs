@@ -316,7 +316,7 @@ fn spend(scripts: &[&[u8]], outputs: u16) -> Vec<u8> {
     }
     bytes.extend(compact_size(outputs.into()));
     for index in 0..outputs {
-        bytes.extend([&u64::from(index).to_le_bytes()[..], &[2, 0x51], &[index as u8]].concat());
+        bytes.extend([&u64::from(index).to_le_bytes()[..], &[2, 0x51], &index.to_le_bytes()[..1]].concat());
     }
     [bytes, vec![3, 0, 0, 0]].concat()
 }

@@ -8,18 +8,11 @@ mod common;
 use std::io::Write;
 use std::process::Stdio;
 
-use command::{Folder, Ran, command, run};
+use command::{Folder, Ran, command, run, run_with_input};
 use common::test_data;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-
-/// Runs the command with `input` on its standard input.
-fn run_with_input(arguments: &[&str], input: &[u8]) -> Ran {
-    let mut child = command(arguments).stdin(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    Ran::new(child.wait_with_output().unwrap())
-}
 
 /// The report of a run that found all valid: nothing but JSON on stdout, nothing on stderr.
 fn valid_report(ran: &Ran) -> Value {

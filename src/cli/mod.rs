@@ -14,6 +14,8 @@ mod lone_block;
 mod metrics;
 mod pipe;
 mod run;
+mod signature_lines;
+mod signatures;
 mod verify;
 mod workload;
 

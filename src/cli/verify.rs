@@ -1,4 +1,4 @@
-//! `phalanx verify`: signatures, hashes and roots, without executing.
+//! `phalanx verify`: signatures, hashes and roots of blocks, without executing; lists of signatures are in [`signatures`].
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::input::{self, Kind, MAX_BLOCK_JSON, MAX_STATE_JSON, Source};
+use super::signatures::{self, SignatureArgs};
 use super::{Common, Failure, STOP, Status, error_line, print, progress_bar};
 use crate::chain::bitcoin;
 use crate::chain::ethereum::{
@@ -37,6 +38,8 @@ pub(super) struct VerifyArgs {
     /// Check every Ethereum block as if it were in this fork, e.g. homestead
     #[arg(long, value_name = "FORK")]
     fork: Option<EthereumHardfork>,
+    #[command(flatten)]
+    signatures: SignatureArgs,
     #[command(flatten)]
     common: Common,
 }
@@ -88,6 +91,9 @@ impl FileReport {
 }
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<Status, Failure> {
+    if let Some(status) = signatures::verify(&args.signatures, &args.common, &args.paths)? {
+        return Ok(status);
+    }
     let verifier = args.common.verifier()?;
     let chain = chain(args)?;
     let mut sources = Vec::new();

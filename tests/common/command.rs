@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "no test needs all of it")]
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -84,4 +85,11 @@ pub(crate) fn command<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -
 /// Runs the command to its end.
 pub(crate) fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Ran {
     Ran::new(command(arguments).output().unwrap())
+}
+
+/// Runs the command with `input` on its standard input, of which it may leave some unread.
+pub(crate) fn run_with_input(arguments: &[&str], input: &[u8]) -> Ran {
+    let mut child = command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let _ = child.stdin.take().unwrap().write_all(input);
+    Ran::new(child.wait_with_output().unwrap())
 }

@@ -144,18 +144,12 @@ fn hinted(place: &str, verifier: &Verifier, cases: &[Case<RecoverItem, Signer>])
         cases.iter().filter_map(|(_, due)| verifier.key_book().add(&due.valid()?.public_key)).collect();
     let Some(any) = known.first().copied() else { return };
     let right = |(_, due): &Case<RecoverItem, Signer>| due.valid().map_or(any, |signer| signer.address);
-    // The next one's, or where only one is known that of a key that signed nothing.
-    let generator = oracle::signer(&PublicKey::from_secret_key(
-        &secp256k1::SecretKey::from_secret_bytes([1; 32]).expect("in range"),
-    ));
-    let other = verifier.key_book().add(&generator.public_key).expect("a point");
+    // Another one's, or where only one is known that of a key that signed nothing.
+    let secret = secp256k1::SecretKey::from_secret_bytes([1; 32]).expect("in range");
+    let idle = oracle::signer(&PublicKey::from_secret_key(&secret));
+    let other = verifier.key_book().add(&idle.public_key).expect("a point");
     let wrong =
         |case: &Case<RecoverItem, Signer>| known.iter().copied().find(|key| *key != right(case)).unwrap_or(other);
-    let ways: [(&str, &dyn Fn(usize, &Case<RecoverItem, Signer>) -> Option<Address>); 3] = [
-        ("right hints", &|_, case| Some(right(case))),
-        ("wrong hints", &|_, case| Some(wrong(case))),
-        ("hints of all kinds", &|index, case| [Some(right(case)), Some(wrong(case)), None][index % 3]),
-    ];
     let ask = |way: &str, cases: &[Case<RecoverItem, Signer>], senders: &[Option<Address>]| {
         let (batch, due) = columns(cases);
         let hints = Hints { senders, source: &HintSource::new() };
@@ -163,8 +157,14 @@ fn hinted(place: &str, verifier: &Verifier, cases: &[Case<RecoverItem, Signer>])
         assert_same(&format!("{place}, {way}"), &verdicts, &due);
         report
     };
-    for (way, hint) in ways {
-        let senders: Vec<_> = cases.iter().enumerate().map(|(index, case)| hint(index, case)).collect();
+    let of_all_kinds =
+        |(index, case): (usize, &Case<RecoverItem, Signer>)| [Some(right(case)), Some(wrong(case)), None][index % 3];
+    let ways: [(&str, Vec<Option<Address>>); 3] = [
+        ("right hints", cases.iter().map(|case| Some(right(case))).collect()),
+        ("wrong hints", cases.iter().map(|case| Some(wrong(case))).collect()),
+        ("hints of all kinds", cases.iter().enumerate().map(of_all_kinds).collect()),
+    ];
+    for (way, senders) in ways {
         let report = ask(way, cases, &senders);
         assert_eq!(report.proven + report.recovered, cases.len(), "{place}, {way}");
         assert!(way != "wrong hints" || report.proven == 0, "{place}, {way}: {report:?}");
