@@ -106,6 +106,26 @@ fn each_kind_of_wrong_answer_is_disputed() {
     }
 }
 
+/// A device that takes R for -R finds a key and a y that fit each other, and not the recovery id.
+#[test]
+fn the_key_of_the_other_parity_is_disputed_with_the_y_that_fits_it() {
+    let items = items();
+    let place = 77;
+    let mut opposite = items[place];
+    opposite.recovery_id ^= 1;
+    let (mut answers, mut ys) = (answers(&items), ephemeral_ys(&items));
+    answers[place] = oracle::recover(&opposite).into();
+    ys[place] = ephemeral_ys(&[opposite])[0];
+    assert!(answers[place].is_valid());
+    let batch: RecoverBatch = items.iter().copied().collect();
+    for (name, verifier) in common::backends() {
+        for ys in [None, Some(&ys[..])] {
+            let report = verifier.cpu_backend().audit(&batch, &answers, ys, Audit::Full);
+            assert!(report.disputed.contains(&place), "{name}");
+        }
+    }
+}
+
 #[test]
 fn a_key_for_an_item_that_has_none_is_disputed() {
     let mut items = items();

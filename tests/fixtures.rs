@@ -1,12 +1,12 @@
-//! The project's own vectors hold on every backend, and are what their generator writes.
+//! The project's own vectors hold on every path, and are what their generator writes.
 
 mod common;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use common::vectors;
-use phalanx::scheme::ecdsa::{KeyBytes, RecoverBatch, RecoverItem, SignatureBytes, Signer, VerifyBatch, VerifyItem};
+use common::{paths, vectors};
+use phalanx::scheme::ecdsa::{KeyBytes, RecoverItem, SignatureBytes, Signer, VerifyItem};
 use phalanx::{Reason, Rules, Verdict};
 use serde_json::Value;
 
@@ -35,55 +35,40 @@ fn the_generator_writes_the_committed_file() {
 
 #[test]
 fn every_recovery_is_answered_as_written() {
-    let cases = cases("recover");
-    let mut expected = Vec::new();
-    let mut batch = RecoverBatch::default();
-    for case in &cases {
-        batch.push(RecoverItem {
+    let mut due = Vec::new();
+    for case in cases("recover") {
+        let item = RecoverItem {
             digest: bytes(&case["digest"]),
-            signature: signature(case),
+            signature: signature(&case),
             recovery_id: case["recovery_id"].as_u64().and_then(|id| id.try_into().ok()).expect("a byte"),
-            rules: rules(case),
-        });
-        expected.push(reason(case).map_or_else(
+            rules: rules(&case),
+        };
+        let verdict = reason(&case).map_or_else(
             || Verdict::Valid(Signer { public_key: bytes(&case["public_key"]), address: bytes(&case["address"]) }),
             Verdict::Invalid,
-        ));
+        );
+        due.push((Ok(item), verdict));
     }
-    for (backend, verifier) in common::backends() {
-        let verdicts = verifier.recover(&batch).expect("the check is made");
-        assert_eq!(verdicts.len(), cases.len());
-        for ((case, verdict), expected) in cases.iter().zip(verdicts).zip(&expected) {
-            assert_eq!(verdict, *expected, "{backend}, {}", case["name"]);
-        }
-    }
-    assert_eq!(count(&expected), (236, 109));
+    paths::recover("fixtures", &due);
+    assert_eq!(count(&due), (236, 109));
 }
 
 #[test]
 fn every_verification_is_answered_as_written() {
-    let cases = cases("verify");
-    let mut expected = Vec::new();
-    let mut batch = VerifyBatch::default();
-    for case in &cases {
+    let mut due = Vec::new();
+    for case in cases("verify") {
         let key = hex::decode(case["key"].as_str().expect("a string")).expect("hexadecimal");
-        let parsed = KeyBytes::parse(&key, rules(case));
-        batch.push_parsed(parsed.map(|key| VerifyItem {
+        let rules = rules(&case);
+        let item = KeyBytes::parse(&key, rules).map(|key| VerifyItem {
             digest: bytes(&case["digest"]),
-            signature: signature(case),
+            signature: signature(&case),
             key,
-            rules: rules(case),
-        }));
-        expected.push(reason(case).map_or(Verdict::Valid(()), Verdict::Invalid));
+            rules,
+        });
+        due.push((item, reason(&case).map_or(Verdict::Valid(()), Verdict::Invalid)));
     }
-    for (backend, verifier) in common::backends() {
-        let verdicts = verifier.verify(&batch).expect("the check is made");
-        assert_eq!(verdicts.len(), cases.len());
-        for ((case, verdict), expected) in cases.iter().zip(verdicts).zip(&expected) {
-            assert_eq!(verdict, *expected, "{backend}, {}", case["name"]);
-        }
-    }
-    assert_eq!(count(&expected), (238, 111));
+    paths::verify("fixtures", &due);
+    assert_eq!(count(&due), (238, 111));
 }
 
 /// The cases of one kind, whose names must differ.
@@ -97,8 +82,8 @@ fn cases(kind: &str) -> Vec<Value> {
 }
 
 /// How many there are, and how many are valid.
-fn count<T>(verdicts: &[Verdict<T>]) -> (usize, usize) {
-    (verdicts.len(), verdicts.iter().filter(|verdict| verdict.is_valid()).count())
+fn count<I, T>(cases: &[paths::Case<I, T>]) -> (usize, usize) {
+    (cases.len(), cases.iter().filter(|(_, verdict)| verdict.is_valid()).count())
 }
 
 fn rules(case: &Value) -> Rules {
