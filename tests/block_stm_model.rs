@@ -40,6 +40,9 @@ fn transaction(reads: &[usize], write: usize, write_if_odd: usize) -> Transactio
 
 const LOCATIONS: usize = 3;
 
+/// Validations pass over whatever is not executed, or over nothing.
+const LEADS: [usize; 2] = [0, 8];
+
 /// Blocks with chains, with writes whose place depends on what is read, and with transactions that nothing binds.
 fn blocks() -> Vec<Vec<Transaction>> {
     vec![
@@ -81,15 +84,20 @@ fn position(tx: TxIndex) -> Position {
 }
 
 impl Model {
-    fn new(block: Vec<Transaction>) -> Self {
-        Self {
-            scheduler: Scheduler::new(block.len()),
+    /// The transactions at the places `executed` are executed first, the last of them before all others.
+    fn new(block: Vec<Transaction>, lead: usize, executed: &[TxIndex]) -> Self {
+        let model = Self {
+            scheduler: Scheduler::new((0..block.len()).map(|tx| executed.contains(&tx)), lead),
             memory: (0..LOCATIONS).map(|_| Versions::default()).collect(),
             records: block.iter().map(|_| Mutex::default()).collect(),
             executed: Mutex::default(),
             aborted: Mutex::default(),
             block,
+        };
+        for tx in executed.iter().rev().filter(|tx| **tx < model.block.len()) {
+            model.incarnate(Version { tx: *tx, incarnation: 0 }).unwrap();
         }
+        model
     }
 
     /// What the transaction at `position` reads, or whose estimate it meets.
@@ -116,34 +124,31 @@ impl Model {
     }
 
     fn execute(&self, version: Version) -> Option<Task> {
-        let Version { tx, incarnation } = version;
         loop {
-            let mut reads = Vec::new();
-            let blocking = self.block[tx].reads.iter().find_map(|location| match self.read(*location, position(tx)) {
-                Ok(value) => {
-                    reads.push((*location, value));
-                    None
-                }
-                Err(blocking) => Some(blocking),
-            });
-            if let Some(blocking) = blocking {
-                if self.scheduler.add_dependency(tx, blocking as usize - 1) {
-                    return None;
-                }
-                continue;
+            match self.incarnate(version) {
+                Ok(new) => return self.scheduler.finish_execution(version, new),
+                Err(blocking) if self.scheduler.add_dependency(version.tx, blocking as usize - 1) => return None,
+                Err(_) => {}
             }
-            assert!(self.executed.lock().unwrap().insert((tx, incarnation)), "{version:?} was executed twice");
-            let sum: u64 = reads.iter().map(|(_, value)| value).sum();
-            let transaction = &self.block[tx];
-            let place = if sum.is_multiple_of(2) { transaction.write } else { transaction.write_if_odd };
-            let new = self.memory[place].write(position(tx), incarnation, sum + 1);
-            let record = Record { reads, write: Some(place) };
-            let before = std::mem::replace(&mut *self.records[tx].lock().unwrap(), record);
-            if let Some(before) = before.write {
-                self.memory[before].remove_stale(position(tx), incarnation);
-            }
-            return self.scheduler.finish_execution(version, new);
         }
+    }
+
+    /// Executes an incarnation and returns whether it wrote where the one before did not; the error is whose estimate it met.
+    fn incarnate(&self, version: Version) -> Result<bool, Position> {
+        let Version { tx, incarnation } = version;
+        let transaction = &self.block[tx];
+        let read = |location: &usize| self.read(*location, position(tx)).map(|value| (*location, value));
+        let reads: Vec<_> = transaction.reads.iter().map(read).collect::<Result<_, _>>()?;
+        assert!(self.executed.lock().unwrap().insert((tx, incarnation)), "{version:?} was executed twice");
+        let sum: u64 = reads.iter().map(|(_, value)| value).sum();
+        let place = if sum.is_multiple_of(2) { transaction.write } else { transaction.write_if_odd };
+        let new = self.memory[place].write(position(tx), incarnation, sum + 1);
+        let record = Record { reads, write: Some(place) };
+        let before = std::mem::replace(&mut *self.records[tx].lock().unwrap(), record);
+        if let Some(before) = before.write {
+            self.memory[before].remove_stale(position(tx), incarnation);
+        }
+        Ok(new)
     }
 
     fn holds(&self, tx: TxIndex, record: &Record) -> bool {
@@ -175,8 +180,8 @@ impl Model {
     }
 }
 
-fn run(block: Vec<Transaction>, threads: usize) {
-    let model = Arc::new(Model::new(block));
+fn run(block: Vec<Transaction>, threads: usize, lead: usize, executed: &[TxIndex]) {
+    let model = Arc::new(Model::new(block, lead, executed));
     let others: Vec<_> = (1..threads)
         .map(|_| {
             let model = model.clone();
@@ -193,9 +198,9 @@ fn run(block: Vec<Transaction>, threads: usize) {
 #[test]
 fn random_orders_end_in_the_outcome_of_execution_in_order() {
     for block in blocks() {
-        for threads in [2, 3] {
+        for (threads, lead) in [2, 3].into_iter().flat_map(|threads| LEADS.map(|lead| (threads, lead))) {
             let block = block.clone();
-            shuttle::check_random(move || run(block.clone(), threads), 1_500);
+            shuttle::check_random(move || run(block.clone(), threads, lead, &[]), 1_500);
         }
     }
 }
@@ -203,8 +208,20 @@ fn random_orders_end_in_the_outcome_of_execution_in_order() {
 #[test]
 fn orders_with_few_preemptions_end_in_the_outcome_of_execution_in_order() {
     for block in blocks() {
-        let block = block.clone();
-        // Probabilistic concurrency testing finds what needs few, but certain, switches of threads.
-        shuttle::check_pct(move || run(block.clone(), 2), 1_500, 3);
+        for lead in LEADS {
+            let block = block.clone();
+            // Probabilistic concurrency testing finds what needs few, but certain, switches of threads.
+            shuttle::check_pct(move || run(block.clone(), 2, lead, &[]), 1_500, 3);
+        }
+    }
+}
+
+#[test]
+fn what_was_executed_before_all_else_is_validated_and_executed_again() {
+    for block in blocks() {
+        for executed in [&[0, 2][..], &[1], &[1, 3], &[0, 1, 2, 3]] {
+            let block = block.clone();
+            shuttle::check_random(move || run(block.clone(), 2, 2, executed), 1_000);
+        }
     }
 }

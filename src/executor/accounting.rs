@@ -26,6 +26,11 @@ impl From<ExecutionResult> for Executed {
 }
 
 impl Executed {
+    /// What a transaction did that ran no code.
+    pub(super) fn transfer(gas_used: u64) -> Self {
+        Self { success: true, gas_used, logs: Vec::new(), bloom: Bloom::ZERO }
+    }
+
     /// The gas it used.
     pub(super) fn gas_used(&self) -> u64 {
         self.gas_used

@@ -57,6 +57,16 @@ impl Workers {
     ///
     /// A panic is caught; `stop` is then called, so that the others can end, and the first panic is the error.
     pub(super) fn run(&self, work: &(dyn Fn(usize, &At) + Sync), stop: &(dyn Fn() + Sync)) -> Result<(), Panicked> {
+        self.run_on(self.threads, work, stop)
+    }
+
+    /// The same on `threads` of them, the caller's included.
+    pub(super) fn run_on(
+        &self,
+        threads: usize,
+        work: &(dyn Fn(usize, &At) + Sync),
+        stop: &(dyn Fn() + Sync),
+    ) -> Result<(), Panicked> {
         let first: Mutex<Option<Panicked>> = Mutex::default();
         let guarded = |worker: usize| {
             let at = Cell::new(None);
@@ -65,10 +75,10 @@ impl Workers {
                 first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panicked);
             }
         };
-        match &self.pool {
+        match self.pool.as_ref().filter(|_| threads > 1) {
             None => guarded(0),
             Some(pool) => pool.in_place_scope(|scope| {
-                for worker in 1..self.threads {
+                for worker in 1..threads.min(self.threads) {
                     let guarded = &guarded;
                     scope.spawn(move |_| guarded(worker));
                 }
@@ -108,7 +118,12 @@ mod tests {
                 seen.fetch_add(1 << (8 * worker), Ordering::Relaxed);
             };
             assert_eq!(workers.run(&work, &|| ()), Ok(()));
-            assert_eq!(seen.into_inner(), (0..threads).map(|worker| 1 << (8 * worker)).sum::<usize>());
+            let all: usize = (0..threads).map(|worker| 1 << (8 * worker)).sum();
+            assert_eq!(seen.swap(0, Ordering::Relaxed), all);
+            assert_eq!(workers.run_on(1, &work, &|| ()), Ok(()));
+            assert_eq!(seen.swap(0, Ordering::Relaxed), 1);
+            assert_eq!(workers.run_on(threads + 1, &work, &|| ()), Ok(()));
+            assert_eq!(seen.into_inner(), all);
 
             let stopped = AtomicBool::new(false);
             let work = |worker: usize, at: &At| {

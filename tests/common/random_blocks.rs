@@ -220,6 +220,11 @@ impl RandomBlocks {
         let kind = self.below(16).min(14);
         if kind < 4 {
             gas_limit = 21_000 + self.below(2) * 30_000;
+            if gas_limit > 21_000 && self.one_in(3) {
+                // Data that nothing reads, so much that its floor may be what the payment costs (EIP-7623).
+                let byte = u8::from(self.one_in(2));
+                input = vec![byte; self.index(600)].into();
+            }
         } else if kind < 14 {
             to = TxKind::Call(self.contract());
             input = self.instructions();

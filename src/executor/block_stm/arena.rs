@@ -9,20 +9,25 @@ const FIRST_SEGMENT: usize = 128;
 /// An append-only sequence that threads add to while others read; a reference into it lasts as long as it does.
 #[derive(Debug)]
 pub(super) struct Arena<T> {
-    length: AtomicUsize,
+    length: Length,
     segments: [OnceLock<Box<[OnceLock<T>]>>; 26],
 }
 
+/// Has a cache line of its own: what lies beside it is only read, and all the time.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Length(AtomicUsize);
+
 impl<T> Default for Arena<T> {
     fn default() -> Self {
-        Self { length: AtomicUsize::new(0), segments: [const { OnceLock::new() }; 26] }
+        Self { length: Length(AtomicUsize::new(0)), segments: [const { OnceLock::new() }; 26] }
     }
 }
 
 impl<T> Arena<T> {
     /// Adds a value, made from its index, and returns the index.
     pub(super) fn push_with(&self, value: impl FnOnce(usize) -> T) -> usize {
-        let index = self.length.fetch_add(1, Ordering::Relaxed);
+        let index = self.length.0.fetch_add(1, Ordering::Relaxed);
         let (segment, place) = split(index);
         let slots = self.segments[segment].get_or_init(|| {
             let length = if segment == 0 { FIRST_SEGMENT } else { FIRST_SEGMENT << (segment - 1) };
@@ -41,7 +46,7 @@ impl<T> Arena<T> {
 
     /// How many values there are.
     pub(super) fn len(&self) -> usize {
-        self.length.load(Ordering::Relaxed)
+        self.length.0.load(Ordering::Relaxed)
     }
 }
 

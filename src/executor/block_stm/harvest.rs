@@ -19,7 +19,7 @@ use super::memory::{AccountLocation, Memory, SlotLocation};
 use super::multi_version::{Position, Written};
 use crate::executor::delta::{AccountDelta, AccountState, StateDelta};
 
-/// Locations that a thread looks at at a time.
+/// Locations, or records, that a thread looks at at a time.
 const CHUNK: usize = 64;
 
 /// The changes of a block, while they are gathered.
@@ -67,12 +67,12 @@ impl Harvest {
         let (accounts, slots) = self.ends.get().copied().unwrap_or_default();
         let mut own = Gathered::default();
         while let Some(chunk) = chunk(&self.next_slot, slots) {
-            for location in chunk.filter_map(|index| memory.slots().get(index)) {
+            for location in chunk.filter_map(|index| memory.slots().at(index)) {
                 own.slot(memory, location);
             }
         }
         while let Some(chunk) = chunk(&self.next_account, accounts) {
-            for location in chunk.filter_map(|index| memory.accounts().get(index)) {
+            for location in chunk.filter_map(|index| memory.accounts().at(index)) {
                 own.account(location);
             }
         }
@@ -89,10 +89,10 @@ impl Harvest {
         all.accounts.retain(|change| !late.accounts.contains(&change.location));
         all.slots.retain(|change| !late.slots.contains(&change.location));
         for index in &late.slots {
-            all.slot(memory, memory.slots().get(*index).ok_or(GiveUp)?);
+            all.slot(memory, memory.slots().at(*index).ok_or(GiveUp)?);
         }
         for index in &late.accounts {
-            all.account(memory.accounts().get(*index).ok_or(GiveUp)?);
+            all.account(memory.accounts().at(*index).ok_or(GiveUp)?);
         }
         if all.gave_up {
             return Err(GiveUp);
@@ -104,8 +104,8 @@ impl Harvest {
     }
 }
 
-/// The next locations to look at.
-fn chunk(next: &AtomicUsize, end: usize) -> Option<std::ops::Range<usize>> {
+/// The next of what threads look at together.
+pub(super) fn chunk(next: &AtomicUsize, end: usize) -> Option<std::ops::Range<usize>> {
     let start = next.fetch_add(CHUNK, Ordering::Relaxed);
     (start < end).then(|| start..end.min(start + CHUNK))
 }

@@ -1,27 +1,25 @@
 //! The state of a block as its transactions see it: the state before it, read once, and above that every write.
 
-use std::collections::HashMap;
-use std::fmt::{Debug, Formatter};
-use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use alloy_primitives::map::{B256Map, DefaultHashBuilder};
+use alloy_primitives::map::B256Map;
 use alloy_primitives::{Address, B256, U256};
 use revm::bytecode::Bytecode;
 use revm::primitives::KECCAK_EMPTY;
 use revm::state::AccountInfo;
 
-use super::arena::Arena;
 use super::lazy::{Blocked, Change, resolve, resolve_code_hash};
 use super::multi_version::{Position, Versions};
+use super::table::{Keyed, Table};
 use crate::executor::{ReadState, StateError};
 
 /// After how many changes an account's are no longer left to be summed up: each reader sums up all since the last who read.
 const MOST_LAZY_CHANGES: usize = 2_048;
 
-/// Locks over which each table is spread.
-const SHARDS: usize = 64;
+/// How many accounts, and how many slots, are expected at least, and of each transaction.
+const TABLE: usize = 1_024;
+const TABLE_PER_TRANSACTION: usize = 8;
 
 /// Why a read has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +69,22 @@ pub(super) struct SlotLocation {
     /// state may not know it.
     base: OnceLock<U256>,
     pub(super) values: Versions<U256>,
+}
+
+impl Keyed for AccountLocation {
+    type Key = Address;
+
+    fn key(&self) -> Address {
+        self.address
+    }
+}
+
+impl Keyed for SlotLocation {
+    type Key = (usize, U256);
+
+    fn key(&self) -> (usize, U256) {
+        (self.account, self.slot)
+    }
 }
 
 impl AccountLocation {
@@ -147,60 +161,12 @@ fn code_hash(info: Option<&AccountInfo>) -> B256 {
     info.map_or(KECCAK_EMPTY, |info| info.code_hash)
 }
 
-/// Locations by their keys.
-struct Table<K, V> {
-    shards: Box<[Mutex<HashMap<K, usize, DefaultHashBuilder>>]>,
-    hasher: DefaultHashBuilder,
-    locations: Arena<V>,
-}
-
-impl<K, V: Debug> Debug for Table<K, V> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        self.locations.fmt(f)
-    }
-}
-
-impl<K: Eq + Hash + Clone, V> Table<K, V> {
-    fn new() -> Self {
-        Self {
-            shards: std::iter::repeat_with(Mutex::default).take(SHARDS).collect(),
-            hasher: DefaultHashBuilder::default(),
-            locations: Arena::default(),
-        }
-    }
-
-    fn shard(&self, key: &K) -> MutexGuard<'_, HashMap<K, usize, DefaultHashBuilder>> {
-        let hash = self.hasher.hash_one(key).rotate_left(24);
-        let shard = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
-        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn get(&self, key: &K) -> Option<&V> {
-        let index = self.shard(key).get(key).copied()?;
-        self.locations.get(index)
-    }
-
-    /// Adds a location, unless another thread was faster.
-    fn insert(&self, key: &K, location: impl FnOnce(usize) -> V) -> Option<&V> {
-        let mut shard = self.shard(key);
-        let index = if let Some(index) = shard.get(key) {
-            *index
-        } else {
-            let index = self.locations.push_with(location);
-            shard.insert(key.clone(), index);
-            index
-        };
-        drop(shard);
-        self.locations.get(index)
-    }
-}
-
 /// A block's multi-version memory over the state before it.
 #[derive(Debug)]
 pub(super) struct Memory<'s> {
     state: &'s dyn ReadState,
-    accounts: Table<Address, AccountLocation>,
-    slots: Table<(usize, U256), SlotLocation>,
+    accounts: Table<AccountLocation>,
+    slots: Table<SlotLocation>,
     /// Code that is new in the block, perhaps of aborted incarnations: it is found by its hash, so that it cannot be wrong.
     codes: Mutex<B256Map<Bytecode>>,
 }
@@ -211,8 +177,10 @@ fn lost() -> ReadError {
 }
 
 impl<'s> Memory<'s> {
-    pub(super) fn new(state: &'s dyn ReadState) -> Self {
-        Self { state, accounts: Table::new(), slots: Table::new(), codes: Mutex::default() }
+    /// The memory of a block of `transactions`.
+    pub(super) fn new(state: &'s dyn ReadState, transactions: usize) -> Self {
+        let table = TABLE.max(TABLE_PER_TRANSACTION * transactions);
+        Self { state, accounts: Table::new(table), slots: Table::new(table), codes: Mutex::default() }
     }
 
     /// The location of an account; reads the state before the block the first time.
@@ -229,12 +197,12 @@ impl<'s> Memory<'s> {
             may_reset: AtomicBool::new(false),
             may_have_new_code: AtomicBool::new(false),
         };
-        self.accounts.insert(&address, location).ok_or_else(lost)
+        self.accounts.insert(location).ok_or_else(lost)
     }
 
     /// The location of an account by its place.
     pub(super) fn account_at(&self, index: usize) -> Option<&AccountLocation> {
-        self.accounts.locations.get(index)
+        self.accounts.at(index)
     }
 
     /// The location of a storage slot.
@@ -250,7 +218,7 @@ impl<'s> Memory<'s> {
             base: OnceLock::new(),
             values: Versions::default(),
         };
-        self.slots.insert(&key, location).ok_or_else(lost)
+        self.slots.insert(location).ok_or_else(lost)
     }
 
     /// A slot's value before the block.
@@ -307,12 +275,12 @@ impl<'s> Memory<'s> {
     }
 
     /// Every account that was asked for.
-    pub(super) fn accounts(&self) -> &Arena<AccountLocation> {
-        &self.accounts.locations
+    pub(super) fn accounts(&self) -> &Table<AccountLocation> {
+        &self.accounts
     }
 
     /// Every slot that was asked for.
-    pub(super) fn slots(&self) -> &Arena<SlotLocation> {
-        &self.slots.locations
+    pub(super) fn slots(&self) -> &Table<SlotLocation> {
+        &self.slots
     }
 }

@@ -19,6 +19,7 @@ mod multi_version;
 mod scheduler;
 mod sharded;
 mod sync;
+mod table;
 mod view;
 mod worker;
 
@@ -35,7 +36,7 @@ use super::environment::block_environment;
 use super::statistics::{ExecutionStatistics, Statistics};
 use super::workers::{At, Panicked, Workers, guard};
 use super::{ExecutionError, Executor, Outcome, ReadState, SequentialExecutor};
-use crate::chain::ethereum::{ActiveForks, ChainSpec, VerifiedBlock};
+use crate::chain::ethereum::{ActiveForks, ChainSpec, VerifiedBlock, VerifiedTransaction};
 use crate::error::Error;
 use commit::GiveUp;
 use harvest::Harvest;
@@ -47,6 +48,14 @@ pub use sharded::ShardedExecutor;
 
 /// Blocks with fewer transactions are executed before other threads are awake.
 const FEW: usize = 16;
+
+/// What a transaction's gas limit is at least; what is above it may go for code.
+const PLAIN_GAS: u64 = 21_000;
+
+/// Gas for code that a thread should have to execute. That is a third of a millisecond of ERC-20 transfers, which is several times
+/// what it takes to wake a thread; plain transfers, with next to none, are done sooner by one thread than by two
+/// (`benches/record`, `*-execute.csv`).
+const CODE_GAS_PER_THREAD: u64 = 2_000_000;
 
 /// Why blocks that no list could help are executed in sequence.
 const BEFORE_BYZANTIUM: &str = "receipts from before Byzantium hold the state root after each transaction";
@@ -102,13 +111,13 @@ impl BlockStmExecutor {
         if !forks.has(Fork::Byzantium) {
             return Ok(None);
         }
-        let memory = Memory::new(state);
+        let memory = Memory::new(state, block.transactions().len());
         let environment = block_environment(block.header(), &forks);
         if commit::begin(&memory, block, &forks, environment.clone()).is_err() {
             return Ok(None);
         }
-        let run = Run::new(block, &memory, environment, true);
-        match self.speculate(&run, &|_| ()) {
+        let run = Run::new(block, &memory, environment);
+        match speculate(&self.workers, self.threads(), &run, &scheduler(block, self.threads()), false, &|_| ()) {
             Ok(()) => Ok(commit::dependencies(&run)),
             Err(End::GiveUp) => Ok(None),
             Err(End::Panicked(panicked)) => Err(panicked.into()),
@@ -134,23 +143,14 @@ impl BlockStmExecutor {
 
     fn run(&self, forks: &ActiveForks<'_>, block: &VerifiedBlock, state: &dyn ReadState) -> Result<Outcome, End> {
         let start = Instant::now();
-        let memory = Memory::new(state);
-        commit::begin(&memory, block, forks, block_environment(block.header(), forks))?;
-        let run = Run::new(block, &memory, block_environment(block.header(), forks), true);
+        let memory = Memory::new(state, block.transactions().len());
+        let environment = block_environment(block.header(), forks);
+        commit::begin(&memory, block, forks, environment.clone())?;
+        let run = Run::new(block, &memory, environment);
         let begun = Instant::now();
-        let harvest = Harvest::default();
-        let settled = Mutex::new((begun, Err(GiveUp)));
-        self.speculate(&run, &|worker| {
-            harvest.start(&memory);
-            if worker == 0 {
-                let speculated = Instant::now();
-                let result = commit::settle(&run, forks);
-                *settled.lock().unwrap_or_else(PoisonError::into_inner) = (speculated, result);
-            }
-            harvest.gather(&memory);
-        })?;
-        let (speculated, settled) = settled.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let outcome = settled?.into_outcome(&memory, harvest)?;
+        let threads = if self.adaptive { threads_worth(block, &self.workers) } else { self.threads() };
+        let scheduler = scheduler(block, threads);
+        let (outcome, speculated) = complete(&self.workers, threads, &run, &scheduler, self.adaptive, forks)?;
         self.statistics.add(ExecutionStatistics {
             prepare: begun - start,
             execute: speculated - begun,
@@ -159,24 +159,75 @@ impl BlockStmExecutor {
         });
         Ok(outcome)
     }
+}
 
-    /// Executes the transactions. Threads that see the last one done go on with `then`, which is told their numbers.
-    fn speculate(&self, run: &Run<'_, '_>, then: &(dyn Fn(usize) + Sync)) -> Result<(), End> {
-        let scheduler = Scheduler::new(run.block.transactions().len());
-        let halted = AtomicBool::new(false);
-        let work = |worker: usize, at: &At| {
-            let stayed = run.work(&scheduler, self.adaptive && worker > 0, at);
-            if stayed && !halted.load(Ordering::SeqCst) {
-                at.set(None);
-                then(worker);
-            }
-        };
-        let stop = || {
-            halted.store(true, Ordering::SeqCst);
-            scheduler.halt();
-        };
-        self.workers.run(&work, &stop).map_err(End::Panicked)
-    }
+/// How many threads a block is worth: one, and those that have code enough to execute.
+fn threads_worth(block: &VerifiedBlock, workers: &Workers) -> usize {
+    let code_gas = |verified: &VerifiedTransaction| verified.transaction().gas_limit().saturating_sub(PLAIN_GAS);
+    let code_gas = block.transactions().iter().map(code_gas).fold(0, u64::saturating_add);
+    let worth = usize::try_from(code_gas / CODE_GAS_PER_THREAD).unwrap_or(usize::MAX).saturating_add(1);
+    worth.min(workers.threads())
+}
+
+/// A scheduler for a block of which nothing is executed yet.
+fn scheduler(block: &VerifiedBlock, threads: usize) -> Scheduler {
+    Scheduler::new(block.transactions().iter().map(|_| false), lead(threads))
+}
+
+/// How far executions may be ahead before validations pass over what is not executed: as far as they are anyway.
+fn lead(threads: usize) -> usize {
+    2 * threads
+}
+
+/// Executes and validates on `threads` threads what the scheduler has to hand out, and puts together what comes of it. Returns the
+/// outcome, and when the last transaction was done.
+fn complete(
+    workers: &Workers,
+    threads: usize,
+    run: &Run<'_, '_>,
+    scheduler: &Scheduler,
+    may_leave: bool,
+    forks: &ActiveForks<'_>,
+) -> Result<(Outcome, Instant), End> {
+    let harvest = Harvest::default();
+    let settled = Mutex::new((Instant::now(), Err(GiveUp)));
+    speculate(workers, threads, run, scheduler, may_leave, &|worker| {
+        harvest.start(run.memory);
+        if worker == 0 {
+            let speculated = Instant::now();
+            let result = commit::settle(run, forks);
+            *settled.lock().unwrap_or_else(PoisonError::into_inner) = (speculated, result);
+        }
+        harvest.gather(run.memory);
+        run.release();
+    })?;
+    let (speculated, settled) = settled.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((settled?.into_outcome(run.memory, harvest)?, speculated))
+}
+
+/// Executes and validates what the scheduler has to hand out. Threads that see the last transaction done go on with `then`,
+/// which is told their numbers.
+fn speculate(
+    workers: &Workers,
+    threads: usize,
+    run: &Run<'_, '_>,
+    scheduler: &Scheduler,
+    may_leave: bool,
+    then: &(dyn Fn(usize) + Sync),
+) -> Result<(), End> {
+    let halted = AtomicBool::new(false);
+    let work = |worker: usize, at: &At| {
+        let stayed = run.work(scheduler, worker, may_leave, at);
+        if stayed && !halted.load(Ordering::SeqCst) {
+            at.set(None);
+            then(worker);
+        }
+    };
+    let stop = || {
+        halted.store(true, Ordering::SeqCst);
+        scheduler.halt();
+    };
+    workers.run_on(threads, &work, &stop).map_err(End::Panicked)
 }
 
 /// Whether most transactions run code for one and the same sender: each needs the balance that the one before leaves.

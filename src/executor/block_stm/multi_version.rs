@@ -11,9 +11,16 @@ pub(crate) type Position = u32;
 /// What was written to one location, by ascending position.
 #[derive(Debug)]
 pub(crate) struct Versions<T> {
-    written: Mutex<Vec<Written<T>>>,
+    written: Mutex<Entries<T>>,
     /// How many entries there are, so that what was never written is read without the lock.
     count: AtomicUsize,
+}
+
+/// Entries by ascending position. Most locations are written once, and that takes no allocation.
+#[derive(Debug)]
+enum Entries<T> {
+    AtMostOne(Option<Written<T>>),
+    Many(Vec<Written<T>>),
 }
 
 /// One transaction's write.
@@ -28,7 +35,7 @@ pub(crate) struct Written<T> {
 
 impl<T> Default for Versions<T> {
     fn default() -> Self {
-        Self { written: Mutex::new(Vec::new()), count: AtomicUsize::new(0) }
+        Self { written: Mutex::new(Entries::AtMostOne(None)), count: AtomicUsize::new(0) }
     }
 }
 
@@ -37,22 +44,19 @@ impl<T> Versions<T> {
     pub(crate) fn write(&self, position: Position, incarnation: u32, value: T) -> bool {
         let written = Written { position, incarnation, estimate: false, value };
         let mut all = self.lock();
-        let place = all.partition_point(|entry| entry.position < position);
-        if let Some(entry) = all.get_mut(place).filter(|entry| entry.position == position) {
+        let place = all.as_slice().partition_point(|entry| entry.position < position);
+        if let Some(entry) = all.as_mut_slice().get_mut(place).filter(|entry| entry.position == position) {
             *entry = written;
             return false;
         }
-        if all.capacity() == 0 {
-            all.reserve_exact(1);
-        }
         all.insert(place, written);
-        self.count.store(all.len(), Ordering::SeqCst);
+        self.count.store(all.as_slice().len(), Ordering::SeqCst);
         true
     }
 
     /// Marks what a transaction wrote as an estimate.
     pub(crate) fn mark_estimate(&self, position: Position) {
-        if let Some(entry) = self.lock().iter_mut().find(|entry| entry.position == position) {
+        if let Some(entry) = self.lock().as_mut_slice().iter_mut().find(|entry| entry.position == position) {
             entry.estimate = true;
         }
     }
@@ -61,7 +65,7 @@ impl<T> Versions<T> {
     pub(crate) fn remove_stale(&self, position: Position, incarnation: u32) {
         let mut all = self.lock();
         all.retain(|entry| entry.position != position || entry.incarnation == incarnation);
-        self.count.store(all.len(), Ordering::SeqCst);
+        self.count.store(all.as_slice().len(), Ordering::SeqCst);
     }
 
     /// Looks at what was written below a position.
@@ -70,6 +74,7 @@ impl<T> Versions<T> {
             return look(&[]);
         }
         let all = self.lock();
+        let all = all.as_slice();
         let end = if all.last().is_some_and(|last| last.position < position) {
             all.len()
         } else {
@@ -88,7 +93,43 @@ impl<T> Versions<T> {
         self.count.load(Ordering::SeqCst)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Written<T>>> {
+    fn lock(&self) -> MutexGuard<'_, Entries<T>> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Entries<T> {
+    fn as_slice(&self) -> &[Written<T>] {
+        match self {
+            Self::AtMostOne(entry) => entry.as_slice(),
+            Self::Many(entries) => entries,
+        }
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [Written<T>] {
+        match self {
+            Self::AtMostOne(entry) => entry.as_mut_slice(),
+            Self::Many(entries) => entries,
+        }
+    }
+
+    fn insert(&mut self, place: usize, written: Written<T>) {
+        if let Self::AtMostOne(entry) = self {
+            let Some(first) = entry.take() else {
+                *entry = Some(written);
+                return;
+            };
+            *self = Self::Many(vec![first]);
+        }
+        if let Self::Many(entries) = self {
+            entries.insert(place, written);
+        }
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Written<T>) -> bool) {
+        match self {
+            Self::AtMostOne(entry) => drop(entry.take_if(|entry| !keep(entry))),
+            Self::Many(entries) => entries.retain(keep),
+        }
     }
 }

@@ -3,6 +3,9 @@
 //! Threads ask for tasks until there are none left: to execute an incarnation of a transaction, or to validate what one
 //! read. Lower transactions come first, validations before executions. Two indices say up to where tasks were handed out;
 //! what makes earlier work doubtful lowers them.
+//!
+//! One thing is ours: validations do not run ahead of an execution that has just begun. In the paper they pass over it, and all of
+//! them are repeated when it ends.
 
 use super::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
 
@@ -56,20 +59,32 @@ pub(crate) struct Scheduler {
     /// Tasks handed out and not finished, and attempts to hand one out.
     num_active_tasks: AtomicUsize,
     done_marker: AtomicBool,
-    statuses: Vec<Mutex<Status>>,
+    statuses: Vec<Padded>,
+    /// How far executions may be ahead before validations pass over what is not executed: about as far as they are where
+    /// every thread executes.
+    lead: usize,
 }
 
+/// A transaction's status, on a cache line of its own: neighbours are other threads'.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Padded(Mutex<Status>);
+
 impl Scheduler {
-    /// A scheduler for a block of `transactions`.
-    pub(crate) fn new(transactions: usize) -> Self {
-        let status = || Mutex::new(Status { incarnation: 0, stage: Stage::ReadyToExecute, dependents: Vec::new() });
+    /// A scheduler for a block, which is told of each transaction whether its first incarnation was executed already. The
+    /// execution index may be `lead` ahead of the validation index before that one passes over what is not executed.
+    pub(crate) fn new(executed: impl IntoIterator<Item = bool>, lead: usize) -> Self {
+        let stage = |executed| if executed { Stage::Executed } else { Stage::ReadyToExecute };
+        let status = |executed| Status { incarnation: 0, stage: stage(executed), dependents: Vec::new() };
+        let statuses: Vec<_> = executed.into_iter().map(|executed| Padded(Mutex::new(status(executed)))).collect();
         Self {
             execution_idx: AtomicUsize::new(0),
             validation_idx: AtomicUsize::new(0),
             decrease_cnt: AtomicUsize::new(0),
             num_active_tasks: AtomicUsize::new(0),
-            done_marker: AtomicBool::new(transactions == 0),
-            statuses: std::iter::repeat_with(status).take(transactions).collect(),
+            done_marker: AtomicBool::new(statuses.is_empty()),
+            statuses,
+            lead,
         }
     }
 
@@ -87,11 +102,12 @@ impl Scheduler {
     pub(crate) fn next_task(&self) -> Option<Task> {
         let validation_idx = self.validation_idx.load(Ordering::SeqCst);
         let execution_idx = self.execution_idx.load(Ordering::SeqCst);
-        if validation_idx < execution_idx {
-            self.next_version_to_validate().map(Task::Validation)
-        } else {
-            self.next_version_to_execute().map(Task::Execution)
+        if validation_idx < execution_idx
+            && let Some(version) = self.next_version_to_validate(validation_idx, execution_idx)
+        {
+            return Some(Task::Validation(version));
         }
+        self.next_version_to_execute().map(Task::Execution)
     }
 
     fn next_version_to_execute(&self) -> Option<Version> {
@@ -108,18 +124,21 @@ impl Scheduler {
         version
     }
 
-    fn next_version_to_validate(&self) -> Option<Version> {
-        if self.validation_idx.load(Ordering::SeqCst) >= self.statuses.len() {
-            self.check_done();
+    /// The transaction at the validation index, if it is executed. One that is not is passed over only where the execution
+    /// index is far ahead: else it is being executed, and whoever is validated before it will be again.
+    fn next_version_to_validate(&self, tx: TxIndex, execution_idx: TxIndex) -> Option<Version> {
+        if tx >= self.statuses.len() {
+            return None;
+        }
+        let status = self.status(tx);
+        let executed = status.stage == Stage::Executed;
+        if !executed && execution_idx - tx <= self.lead {
             return None;
         }
         self.num_active_tasks.fetch_add(1, Ordering::SeqCst);
-        let tx = self.validation_idx.fetch_add(1, Ordering::SeqCst);
-        if tx < self.statuses.len() {
-            let status = self.status(tx);
-            if status.stage == Stage::Executed {
-                return Some(Version { tx, incarnation: status.incarnation });
-            }
+        let claimed = self.validation_idx.compare_exchange(tx, tx + 1, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        if claimed && executed {
+            return Some(Version { tx, incarnation: status.incarnation });
         }
         self.num_active_tasks.fetch_sub(1, Ordering::SeqCst);
         None
@@ -237,6 +256,6 @@ impl Scheduler {
 
     fn status(&self, tx: TxIndex) -> MutexGuard<'_, Status> {
         // A thread that panicked ends the block; what it left behind is not used.
-        self.statuses[tx].lock().unwrap_or_else(PoisonError::into_inner)
+        self.statuses[tx].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

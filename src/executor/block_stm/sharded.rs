@@ -2,33 +2,32 @@
 //! shard's lane, in order; all lanes at a time. Transactions that need more than one shard follow in a second, ordered phase.
 //!
 //! Which shard a transaction belongs to is guessed from its sender and its recipient. One that turns out to read or change an
-//! account elsewhere is set aside for the second phase. That one goes through all transactions in the block's order: it
-//! executes those that were set aside, and those that read what one of them changed. So the outcome is the sequential one,
-//! however the accounts are partitioned. What is [summed up lazily](super::lazy), a payment into another shard or the
-//! beneficiary's reward, keeps a transaction in its shard.
+//! account elsewhere is set aside for the second phase. That one is Block-STM on what the lanes left behind: it executes those
+//! that were set aside, validates all in the block's order, and executes again those that read what another changed. So the
+//! outcome is the sequential one, however the accounts are partitioned. What is [summed up lazily](super::lazy), a payment
+//! into another shard or the beneficiary's reward, keeps a transaction in its shard.
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use alloy_consensus::Transaction as _;
 use alloy_hardforks::EthereumHardfork as Fork;
-use alloy_primitives::{Address, TxKind, keccak256};
+use alloy_primitives::{Address, TxKind};
 
-use super::commit::{self, GiveUp};
+use super::commit;
 use super::evm::Execution;
-use super::harvest::Harvest;
 use super::lazy::Change;
 use super::memory::Memory;
+use super::scheduler::Scheduler;
 use super::view::{ReadOf, Write};
 use super::worker::{Run, position};
-use super::{ABNORMAL, BEFORE_BYZANTIUM, End};
+use super::{ABNORMAL, BEFORE_BYZANTIUM, End, complete, lead, threads_worth};
 use crate::chain::ethereum::{ActiveForks, ChainSpec, VerifiedBlock, VerifiedTransaction};
 use crate::error::Error;
 use crate::executor::environment::{block_environment, transaction_environment};
 use crate::executor::statistics::{ExecutionStatistics, ShardStatistics, Statistics};
-use crate::executor::workers::{At, Workers, catch, guard};
+use crate::executor::workers::{At, Workers, guard};
 use crate::executor::{ExecutionError, Executor, Outcome, ReadState, SequentialExecutor};
 
 /// Executes a block by shards of its accounts.
@@ -51,10 +50,16 @@ impl ShardedExecutor {
         self.shards
     }
 
-    /// The shard that an account is in: addresses are chosen by whoever makes them, hashes of them are not.
+    /// The shard that an account is in, by multiplicative hashing: every read and write asks for it. Whoever wants accounts of
+    /// one shard finds them, as by any hash that has so few results; it costs nothing but the gain.
     fn shard_of(&self, address: Address) -> usize {
-        let hash = keccak256(address);
-        usize::from(u16::from_be_bytes([hash[0], hash[1]])) % self.shards
+        /// 2^64 over the golden ratio.
+        const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+        let hash = address.chunks(8).fold(0_u64, |hash, bytes| {
+            let word = bytes.iter().fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
+            (hash ^ word).wrapping_mul(MULTIPLIER).rotate_left(32)
+        });
+        usize::try_from(hash % self.shards as u64).unwrap_or_default()
     }
 
     /// The shard that a transaction seems to stay in.
@@ -70,10 +75,10 @@ impl ShardedExecutor {
 
     fn run(&self, forks: &ActiveForks<'_>, block: &VerifiedBlock, state: &dyn ReadState) -> Result<Outcome, End> {
         let start = Instant::now();
-        let memory = Memory::new(state);
+        let memory = Memory::new(state, block.transactions().len());
         let environment = block_environment(block.header(), forks);
         commit::begin(&memory, block, forks, environment.clone())?;
-        let run = Run::new(block, &memory, environment, true);
+        let run = Run::new(block, &memory, environment);
         let prepared = Instant::now();
         let mut lanes = vec![Vec::new(); self.shards];
         for (tx, verified) in block.transactions().iter().enumerate() {
@@ -81,37 +86,36 @@ impl ShardedExecutor {
                 lanes[lane].push(tx);
             }
         }
-        let (stayed, shards) = self.run_lanes(&run, &lanes)?;
-        let executed_again = Self::run_in_order(&run, &stayed)?;
-        let executed = Instant::now();
-        let harvest = Harvest::default();
-        harvest.start(&memory);
-        let settled = commit::settle(&run, forks)?;
-        harvest.gather(&memory);
-        let outcome = settled.into_outcome(&memory, harvest)?;
-        let in_lanes = lanes.iter().map(Vec::len).sum::<usize>() as u64;
+        let threads = threads_worth(block, &self.workers);
+        let (stayed, shards) = self.run_lanes(&run, &lanes, threads)?;
+        let scheduler = Scheduler::new(stayed, lead(threads));
+        let (outcome, executed) = complete(&self.workers, threads, &run, &scheduler, true, forks)?;
+        let in_order = run.statistics();
         self.statistics.add(ExecutionStatistics {
-            executions: in_lanes + executed_again.executions,
-            validations: executed_again.validations,
-            conflicts: executed_again.conflicts,
+            executions: in_order.executions + lanes.iter().map(Vec::len).sum::<usize>() as u64,
             prepare: prepared - start,
             execute: executed - prepared,
             commit: executed.elapsed(),
-            busy: shards.iter().map(|shard| shard.busy).sum::<std::time::Duration>() + executed_again.busy,
+            busy: in_order.busy + shards.iter().map(|shard| shard.busy).sum::<Duration>(),
             shards,
-            ..run.statistics()
+            ..in_order
         });
         Ok(outcome)
     }
 
     /// The first phase. Returns which transactions stayed in their shard, and what each shard did.
-    fn run_lanes(&self, run: &Run<'_, '_>, lanes: &[Vec<usize>]) -> Result<(Vec<bool>, Vec<ShardStatistics>), End> {
+    fn run_lanes(
+        &self,
+        run: &Run<'_, '_>,
+        lanes: &[Vec<usize>],
+        threads: usize,
+    ) -> Result<(Vec<bool>, Vec<ShardStatistics>), End> {
         let stayed: Vec<AtomicBool> = run.block.transactions().iter().map(|_| AtomicBool::new(false)).collect();
         let shards = Mutex::new(vec![ShardStatistics::default(); self.shards]);
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
-        let work = |_, at: &At| {
-            let mut evm = run.evm();
+        let work = |worker, at: &At| {
+            let mut evm = run.evm(worker);
             loop {
                 let shard = next.fetch_add(1, Ordering::Relaxed);
                 let Some(lane) = lanes.get(shard) else { break };
@@ -137,7 +141,7 @@ impl ShardedExecutor {
                 shards.lock().unwrap_or_else(PoisonError::into_inner)[shard] = statistics;
             }
         };
-        self.workers.run(&work, &|| stop.store(true, Ordering::Relaxed)).map_err(End::Panicked)?;
+        self.workers.run_on(threads, &work, &|| stop.store(true, Ordering::Relaxed)).map_err(End::Panicked)?;
         let stayed = stayed.into_iter().map(AtomicBool::into_inner).collect();
         Ok((stayed, shards.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
@@ -154,33 +158,6 @@ impl ShardedExecutor {
             Write::Account(_, Change::Credit(_)) | Write::Slot(..) => true,
             Write::Account(account, _) => inside(account.address),
         })
-    }
-
-    /// The second phase.
-    fn run_in_order(run: &Run<'_, '_>, stayed: &[bool]) -> Result<ExecutionStatistics, End> {
-        let start = Instant::now();
-        let mut done = ExecutionStatistics::default();
-        let at = Cell::new(None);
-        let in_order = catch(&at, || {
-            let mut evm = run.evm();
-            for (tx, stayed) in stayed.iter().enumerate() {
-                at.set(Some(tx));
-                if *stayed {
-                    done.validations += 1;
-                    if run.holds(&run.record(tx), tx) {
-                        continue;
-                    }
-                    done.conflicts += 1;
-                }
-                done.executions += 1;
-                // All below is final, so that nothing is an estimate.
-                run.incarnate(&mut evm, tx, 1).map_err(|_| GiveUp)?;
-            }
-            Ok(())
-        });
-        in_order.map_err(End::Panicked)?.map_err(|GiveUp| End::GiveUp)?;
-        done.busy = start.elapsed();
-        Ok(done)
     }
 }
 

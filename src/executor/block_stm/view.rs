@@ -1,11 +1,10 @@
 //! The state as one transaction sees it, and what it read and wrote.
 
 use alloy_primitives::map::B256Map;
-use alloy_primitives::{Address, B256, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use revm::Database;
 use revm::bytecode::Bytecode;
 use revm::context::TxEnv;
-use revm::context_interface::Transaction as _;
 use revm::primitives::KECCAK_EMPTY;
 use revm::state::{Account, AccountId, AccountInfo, EvmState};
 
@@ -13,9 +12,10 @@ use super::lazy::{Change, Event};
 use super::memory::{AccountLocation, Memory, ReadError, SlotLocation};
 use super::multi_version::Position;
 use crate::executor::delta::AccountState;
+use crate::executor::world::to_bytecode;
 
-/// What the sender of a transaction that runs no code is said to own: enough for anything.
-const ANY_BALANCE: U256 = U256::MAX;
+/// Reads among which a slot is looked for one by one; where there are more, the memory's table is faster.
+const FEW_READS: usize = 32;
 
 /// One read, and what it found. Validation reads again and compares what is found, not who wrote it: a transaction that is
 /// executed again and writes the same disturbs nobody.
@@ -95,11 +95,9 @@ impl Location<'_> {
 
 /// A transaction that runs no code: all it does to its two accounts commutes with what others do.
 #[derive(Clone, Copy, Debug)]
-struct PlainTransfer<'m> {
-    sender: &'m AccountLocation,
-    recipient: &'m AccountLocation,
-    /// The nonce that the sender must have.
-    nonce: u64,
+pub(super) struct PlainTransfer<'m> {
+    pub(super) sender: &'m AccountLocation,
+    pub(super) recipient: &'m AccountLocation,
 }
 
 /// Reads for one transaction after the other; a thread has one.
@@ -108,35 +106,51 @@ pub(super) struct View<'m, 's> {
     memory: &'m Memory<'s>,
     position: Position,
     reads: Vec<Read<'m>>,
-    plain: Option<PlainTransfer<'m>>,
-    /// Code that this thread asked for. Shared code is shared by all; here at least the table is not.
-    codes: B256Map<Bytecode>,
+    /// Code that this thread asked for.
+    codes: B256Map<Code>,
+    /// Whether code that is asked for again is copied. Each use of shared code counts references in one place, which
+    /// threads then take from one another: so all but one thread keep copies of what they use often.
+    copies_code: bool,
     /// Why the last execution could not read on.
     error: Option<ReadError>,
 }
 
+/// Code that a thread asked for.
+#[derive(Debug)]
+enum Code {
+    Shared(Bytecode),
+    Own(Bytecode),
+}
+
 impl<'m, 's> View<'m, 's> {
     pub(super) fn new(memory: &'m Memory<'s>, position: Position) -> Self {
-        Self { memory, position, reads: Vec::new(), plain: None, codes: B256Map::default(), error: None }
+        Self { memory, position, reads: Vec::new(), codes: B256Map::default(), copies_code: false, error: None }
     }
 
-    /// Gets ready for the transaction at `position`. With `lazy`, a plain transfer's accounts are not read.
-    pub(super) fn start(&mut self, position: Position, transaction: &TxEnv, lazy: bool) {
+    /// The same view, with copies of the code that is often asked for.
+    pub(super) fn copying_code(self) -> Self {
+        Self { copies_code: true, ..self }
+    }
+
+    /// Gets ready for the transaction at `position`.
+    pub(super) fn start(&mut self, position: Position) {
         self.position = position;
         self.reads.clear();
         self.error = None;
-        self.plain = None;
-        if lazy {
-            match self.plain_transfer(transaction) {
-                Ok(plain) => self.plain = plain,
-                // The EVM will ask again and be told.
-                Err(_) => self.reads.clear(),
-            }
-        }
     }
 
-    /// Whether a transaction runs no code, so that nothing in it depends on a balance but whether it is valid.
-    fn plain_transfer(&mut self, transaction: &TxEnv) -> Result<Option<PlainTransfer<'m>>, ReadError> {
+    /// The transaction, if it runs no code, so that nothing in it depends on a balance but whether it is valid. What it needs
+    /// of the state is then read: that there is no code.
+    pub(super) fn plain_transfer(&mut self, transaction: &TxEnv) -> Option<PlainTransfer<'m>> {
+        // Where something cannot be read, the EVM will ask again and be told.
+        let plain = self.find_plain_transfer(transaction).unwrap_or_default();
+        if plain.is_none() {
+            self.reads.clear();
+        }
+        plain
+    }
+
+    fn find_plain_transfer(&mut self, transaction: &TxEnv) -> Result<Option<PlainTransfer<'m>>, ReadError> {
         let TxKind::Call(to) = transaction.kind else { return Ok(None) };
         // Blobs and authorizations cost and do more; a precompile runs without having code.
         if transaction.tx_type > 2 || to == transaction.caller || may_be_precompile(to) {
@@ -155,7 +169,7 @@ impl<'m, 's> View<'m, 's> {
                 return Ok(None);
             }
         }
-        Ok(Some(PlainTransfer { sender, recipient, nonce: transaction.nonce }))
+        Ok(Some(PlainTransfer { sender, recipient }))
     }
 
     fn read_code_hash(&mut self, account: &'m AccountLocation) -> Result<B256, ReadError> {
@@ -164,9 +178,9 @@ impl<'m, 's> View<'m, 's> {
         Ok(hash)
     }
 
-    /// What was read since the start.
+    /// What was read since the start; takes no more room than that needs.
     pub(super) fn take_reads(&mut self) -> Vec<Read<'m>> {
-        std::mem::take(&mut self.reads)
+        self.reads.drain(..).collect()
     }
 
     /// Why a read failed since the start, if one did.
@@ -177,17 +191,17 @@ impl<'m, 's> View<'m, 's> {
     /// What the EVM's changes are in terms of the memory. `reward` goes to the beneficiary, where the EVM did not credit it.
     pub(super) fn writes(
         &self,
-        transaction: &TxEnv,
         state: &EvmState,
         reward: Option<(&'m AccountLocation, U256)>,
     ) -> Result<Vec<Write<'m>>, ReadError> {
-        let mut writes = Vec::with_capacity(state.len() + 1);
+        let room: usize = state.values().map(|account| 1 + account.storage.len()).sum();
+        let mut writes = Vec::with_capacity(room + 1);
         for (address, account) in state {
             if !account.is_touched() {
                 continue;
             }
             let location = self.location(*address, account)?;
-            if let Some(change) = self.change(transaction, location, account) {
+            if let Some(change) = change(location, account) {
                 if let Change::Set { info: Some(info), .. } = &change
                     && let Some(code) = info.code.as_ref().filter(|code| !code.is_empty())
                     && (account.is_created() || code.is_eip7702())
@@ -198,7 +212,7 @@ impl<'m, 's> View<'m, 's> {
             }
             if !account.is_selfdestructed() {
                 for (slot, value) in account.changed_storage_slots() {
-                    writes.push(Write::Slot(self.memory.slot(location, *slot)?, value.present_value));
+                    writes.push(Write::Slot(self.slot(location, *slot)?, value.present_value));
                 }
             }
         }
@@ -218,47 +232,16 @@ impl<'m, 's> View<'m, 's> {
         }
     }
 
-    /// What happened to a touched account; `None` if nothing did that anyone could tell.
-    fn change(&self, transaction: &TxEnv, location: &AccountLocation, account: &Account) -> Option<Change> {
-        if let Some(plain) = &self.plain {
-            if std::ptr::eq(location, plain.sender) {
-                return Some(Change::Debit {
-                    nonce: transaction.nonce,
-                    required: transaction.max_balance_spending().unwrap_or(ANY_BALANCE),
-                    amount: ANY_BALANCE - account.info.balance,
-                });
-            }
-            if std::ptr::eq(location, plain.recipient) {
-                return Some(Change::Credit(account.info.balance));
-            }
-        }
-        let absent = account.is_loaded_as_not_existing();
-        if account.is_selfdestructed() {
-            return (!absent).then_some(Change::Set { info: None, event: Event::Destroyed });
-        }
-        let info = || Some(account.info.clone());
-        if account.is_created() {
-            return Some(Change::Set { info: info(), event: Event::Created });
-        }
-        if account.is_empty() {
-            return (!absent).then_some(Change::Set { info: None, event: Event::Emptied });
-        }
-        (account.is_changed() || location.forgets_storage())
-            .then(|| Change::Set { info: info(), event: Event::Changed })
+    /// Where a slot is: mostly the transaction read it before.
+    fn slot(&self, account: &AccountLocation, slot: U256) -> Result<&'m SlotLocation, ReadError> {
+        let read = self.reads.iter().take(FEW_READS).find_map(|read| match read.what {
+            ReadOf::Slot(location, _) if location.slot == slot && location.account == account.index => Some(location),
+            _ => None,
+        });
+        read.map_or_else(|| self.memory.slot(account, slot), Ok)
     }
 
     fn read_account(&mut self, address: Address) -> Result<Option<AccountInfo>, ReadError> {
-        if let Some(plain) = &self.plain {
-            // Nobody else's account is read: there is no code that could.
-            if plain.sender.address == address {
-                let sender = AccountInfo::default().with_balance(ANY_BALANCE).with_nonce(plain.nonce);
-                return Ok(Some(in_place(plain.sender, sender)));
-            }
-            if plain.recipient.address == address {
-                // A nonce keeps it from being taken for an empty account; what it gets is what it has afterwards.
-                return Ok(Some(in_place(plain.recipient, AccountInfo::default().with_nonce(1))));
-            }
-        }
         let location = self.memory.account(address)?;
         let (info, from) = location.read(self.position)?;
         self.reads.push(Read { what: ReadOf::Account(location, info.as_ref().map(AccountState::from)), from });
@@ -287,13 +270,20 @@ impl Database for View<'_, '_> {
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, ReadError> {
-        if let Some(code) = self.codes.get(&hash) {
-            return Ok(code.clone());
+        match self.codes.get_mut(&hash) {
+            Some(Code::Shared(shared)) if self.copies_code => {
+                let own = copy(shared);
+                self.codes.insert(hash, Code::Own(own.clone()));
+                Ok(own)
+            }
+            Some(Code::Shared(code) | Code::Own(code)) => Ok(code.clone()),
+            None => {
+                let code = self.memory.code(hash);
+                let code = self.remember(code)?;
+                self.codes.insert(hash, Code::Shared(code.clone()));
+                Ok(code)
+            }
         }
-        let code = self.memory.code(hash);
-        let code = self.remember(code)?;
-        self.codes.insert(hash, code.clone());
-        Ok(code)
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ReadError> {
@@ -315,6 +305,27 @@ impl Database for View<'_, '_> {
         let hash = self.memory.block_hash(number);
         self.remember(hash)
     }
+}
+
+/// The same code, with a reference count of its own.
+fn copy(code: &Bytecode) -> Bytecode {
+    to_bytecode(Bytes::copy_from_slice(code.original_byte_slice()))
+}
+
+/// What happened to a touched account; `None` if nothing did that anyone could tell.
+fn change(location: &AccountLocation, account: &Account) -> Option<Change> {
+    let absent = account.is_loaded_as_not_existing();
+    if account.is_selfdestructed() {
+        return (!absent).then_some(Change::Set { info: None, event: Event::Destroyed });
+    }
+    let info = || Some(account.info.clone());
+    if account.is_created() {
+        return Some(Change::Set { info: info(), event: Event::Created });
+    }
+    if account.is_empty() {
+        return (!absent).then_some(Change::Set { info: None, event: Event::Emptied });
+    }
+    (account.is_changed() || location.forgets_storage()).then(|| Change::Set { info: info(), event: Event::Changed })
 }
 
 /// An account with its place in the memory, which the EVM hands back when it asks for storage.

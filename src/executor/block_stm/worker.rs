@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use alloy_evm::EvmEnv;
 
 use super::evm::{Execution, ExecutionFailure, WorkerEvm};
+use super::harvest::chunk;
 use super::memory::{AccountLocation, Memory};
 use super::multi_version::Position;
 use super::scheduler::{Incarnation, Scheduler, Task, TxIndex, Version};
@@ -29,9 +30,10 @@ pub(super) struct Run<'m, 's> {
     pub(super) block: &'m VerifiedBlock,
     pub(super) memory: &'m Memory<'s>,
     environment: EvmEnv,
-    lazy: bool,
     beneficiary: Option<&'m AccountLocation>,
     records: Vec<Mutex<Record<'m>>>,
+    /// The next records whose reads and writes are to be freed.
+    next_release: AtomicUsize,
     counts: Counts,
 }
 
@@ -78,34 +80,48 @@ pub(super) fn position(index: TxIndex) -> Position {
 }
 
 impl<'m, 's> Run<'m, 's> {
-    pub(super) fn new(block: &'m VerifiedBlock, memory: &'m Memory<'s>, environment: EvmEnv, lazy: bool) -> Self {
+    pub(super) fn new(block: &'m VerifiedBlock, memory: &'m Memory<'s>, environment: EvmEnv) -> Self {
         Self {
             block,
             memory,
             environment,
-            lazy,
             beneficiary: memory.account(block.header().beneficiary).ok(),
             records: block.transactions().iter().map(|_| Mutex::default()).collect(),
+            next_release: AtomicUsize::new(0),
             counts: Counts::default(),
         }
     }
 
-    /// An EVM for a thread.
-    pub(super) fn evm(&self) -> WorkerEvm<'m, 's> {
-        WorkerEvm::new(View::new(self.memory, 0), self.environment.clone(), self.lazy, self.beneficiary)
+    /// An EVM for a thread, of which 0 is the caller's.
+    pub(super) fn evm(&self, worker: usize) -> WorkerEvm<'m, 's> {
+        let view = View::new(self.memory, 0);
+        let view = if worker == 0 { view } else { view.copying_code() };
+        WorkerEvm::new(view, self.environment.clone(), self.beneficiary)
     }
 
-    /// Works until the block is done. With `may_leave` the thread leaves it to the others where there is little to do in
-    /// parallel, and returns false.
-    pub(super) fn work(&self, scheduler: &Scheduler, may_leave: bool, at: &At) -> bool {
+    /// Once all is valid, frees what validation needed, as far as other threads do not. It is too much for one thread to free
+    /// after all others are done.
+    pub(super) fn release(&self) {
+        while let Some(chunk) = chunk(&self.next_release, self.records.len()) {
+            for tx in chunk {
+                let mut record = self.record(tx);
+                record.reads = Vec::new();
+                record.writes = Vec::new();
+            }
+        }
+    }
+
+    /// Works until the block is done, as thread `worker`. With `may_leave` a thread but the caller's leaves it to the others
+    /// where there is little to do in parallel, and returns false.
+    pub(super) fn work(&self, scheduler: &Scheduler, worker: usize, may_leave: bool, at: &At) -> bool {
         let start = Instant::now();
         let mut idle = Duration::ZERO;
         let mut tally = Tally::default();
-        let mut evm = self.evm();
+        let mut evm = self.evm(worker);
         let mut task = None;
         let mut stayed = true;
         while !scheduler.is_done() {
-            if task.is_none() && may_leave && tally.is_hopeless() {
+            if task.is_none() && may_leave && worker > 0 && tally.is_hopeless() {
                 self.counts.left.fetch_add(1, Ordering::Relaxed);
                 stayed = false;
                 break;
@@ -167,12 +183,7 @@ impl<'m, 's> Run<'m, 's> {
 
     /// Executes an incarnation, and puts what it wrote into the memory. Returns whether that is anywhere where the one before
     /// wrote nothing; the error is the transaction whose estimate it met.
-    pub(super) fn incarnate(
-        &self,
-        evm: &mut WorkerEvm<'m, 's>,
-        tx: TxIndex,
-        incarnation: Incarnation,
-    ) -> Result<bool, Position> {
+    fn incarnate(&self, evm: &mut WorkerEvm<'m, 's>, tx: TxIndex, incarnation: Incarnation) -> Result<bool, Position> {
         let position = position(tx);
         let execution = evm.execute(position, transaction_environment(&self.block.transactions()[tx]));
         if let Err(ExecutionFailure::Blocked(on)) = execution.executed {
@@ -215,7 +226,7 @@ impl<'m, 's> Run<'m, 's> {
     }
 
     /// Whether all that a transaction read would be read the same now.
-    pub(super) fn holds(&self, record: &Record<'m>, tx: TxIndex) -> bool {
+    fn holds(&self, record: &Record<'m>, tx: TxIndex) -> bool {
         record.reads.iter().all(|read| read.holds(self.memory, position(tx)))
     }
 
