@@ -52,8 +52,8 @@ const FEW: usize = 16;
 /// What a transaction's gas limit is at least; what is above it may go for code.
 const PLAIN_GAS: u64 = 21_000;
 
-/// Gas for code that a thread should have to execute. That is a third of a millisecond of ERC-20 transfers, which is several times
-/// what it takes to wake a thread; plain transfers, with next to none, are done sooner by one thread than by two
+/// Gas for code that a thread should have to execute: a third of a millisecond of ERC-20 transfers, several times what it takes to
+/// wake a thread. Plain transfers, with next to none, take one thread hardly longer than two, which take memory from one another
 /// (`benches/record`, `*-execute.csv`).
 const CODE_GAS_PER_THREAD: u64 = 2_000_000;
 
