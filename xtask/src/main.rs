@@ -29,7 +29,8 @@ chores:
   gpu-field    how long field operations take on each GPU adapter
   gpu-ecdsa    how long the kernels of ECDSA take on each GPU adapter, beside libsecp256k1 on all cores
   model        what many threads could gain by the dependencies of generated blocks; modelled, to the record `execution-model`
-  peers [ROW]  ours beside other libraries on the same inputs; of every row, to the record `peers`
+  peers [ROW]  ours beside other libraries on the same inputs, of all rows or those whose name contains ROW; `--form avx2` has
+               ours use that form of the lanes, `--record` adds them to the record `peers`
   readme       write the README's figures anew, from the newest records
   record       run every criterion bench, to the record `criterion`
   record KIND -- COMMAND...

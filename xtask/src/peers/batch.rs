@@ -10,19 +10,24 @@ use secp256k1::{Keypair, SecretKey, XOnlyPublicKey, schnorr};
 use super::ecdsa::{Signed, VALID, hash, libsecp256k1_recover, recover_batch, word};
 use super::{Answer, Contender, Row};
 
-pub(super) fn rows(batches: &[&'static [Signed]]) -> Vec<Row<'static>> {
-    let largest = batches.last().copied().unwrap_or_default();
-    let shares = [("one of them bad", largest.len()), ("a hundredth bad", 100), ("a tenth bad", 10), ("all bad", 1)];
-    let hinted = batches.iter().map(|signed| hinted("key known", signed, usize::MAX));
-    let wrong = shares.iter().map(|(name, step)| hinted_named(name, largest, *step));
-    let schnorr_rows = batches.iter().map(|signed| bip340("", signed.len(), usize::MAX));
-    let bad = shares.iter().map(|(name, step)| bip340(name, largest.len(), *step));
-    let audits = batches.iter().map(|signed| audit(signed));
-    hinted.chain(wrong).chain(schnorr_rows).chain(bad).chain(audits).collect()
+pub(super) fn rows(few: &[&'static [Signed]], batches: &[&'static [Signed]]) -> Vec<Row<'static>> {
+    let all = || few.iter().chain(batches).copied();
+    let hinted_rows = all().map(|signed| hinted("key known", signed, usize::MAX));
+    let wrong = bad(batches).map(|(name, signed, step)| hinted(&format!("key known, {name}"), signed, step));
+    let schnorr_rows = all().map(|signed| bip340("bip-340 verify", signed.len(), usize::MAX));
+    let bad_rows =
+        bad(batches).map(|(name, signed, step)| bip340(&format!("bip-340 verify, {name}"), signed.len(), step));
+    let audits = batches.iter().flat_map(|signed| [audit(signed, false), audit(signed, true)]);
+    hinted_rows.chain(wrong).chain(schnorr_rows).chain(bad_rows).chain(audits).collect()
 }
 
-fn hinted_named(name: &str, signed: &'static [Signed], step: usize) -> Row<'static> {
-    hinted(&format!("key known, {name}"), signed, step)
+/// Batches in which one item in so many is bad: of the longest one any share, of the shortest one all, since nothing is shared
+/// by so many there.
+fn bad(batches: &[&'static [Signed]]) -> impl Iterator<Item = (&'static str, &'static [Signed], usize)> {
+    let longest = batches.last().copied().unwrap_or_default();
+    let shares = [("one of them bad", longest.len()), ("a hundredth bad", 100), ("a tenth bad", 10), ("all bad", 1)];
+    let shortest = batches.first().map(|signed| ("all bad", *signed, 1));
+    shares.map(|(name, step)| (name, longest, step)).into_iter().chain(shortest)
 }
 
 /// Recovery where every sender is named; one in `step` wrongly, as another whose key is known.
@@ -59,15 +64,17 @@ fn hinted(name: &str, signed: &'static [Signed], step: usize) -> Row<'static> {
     }
 }
 
-/// The audit of keys that were recovered: each answered with the address that was confirmed.
-fn audit(signed: &'static [Signed]) -> Row<'static> {
+/// The audit of keys that were recovered: each answered with the address that was confirmed. With R's y, as a GPU hands it out,
+/// no root is taken.
+fn audit(signed: &'static [Signed], with_y: bool) -> Row<'static> {
     let batch = recover_batch(signed);
     let verdicts = Verifier::cpu().recover(&batch).unwrap_or_default();
+    let ys: Option<Vec<[u8; 32]>> = with_y.then(|| signed.iter().map(Signed::ephemeral_y).collect());
     Row {
-        name: "audit of recovered addresses".to_owned(),
+        name: format!("audit of recovered addresses, R's y {}", if with_y { "known" } else { "not known" }),
         items: signed.len(),
         ours: Contender::batch("phalanx", move |verifier| {
-            let report = verifier.cpu_backend().audit(&batch, &verdicts, None, Audit::Full);
+            let report = verifier.cpu_backend().audit(&batch, &verdicts, ys.as_deref(), Audit::Full);
             let mut answers: Vec<Answer> = verdicts.iter().map(answer).collect();
             report.disputed.iter().for_each(|index| answers[*index] = [0; 32]);
             answers
@@ -89,9 +96,8 @@ fn bip340(name: &str, count: usize, step: usize) -> Row<'static> {
     let signed: Vec<([u8; 32], [u8; 64], [u8; 32])> = (0..count).map(sign).collect();
     let ours = signed.clone();
     let answer = |is_valid| if is_valid { VALID } else { [0; 32] };
-    let separator = if name.is_empty() { "" } else { ", " };
     Row {
-        name: format!("bip-340 verify{separator}{name}"),
+        name: name.to_owned(),
         items: count,
         ours: Contender::batch("phalanx", move |verifier| {
             let items = ours.iter().map(|(message, signature, key)| SchnorrItem::new(message, signature, key));

@@ -12,6 +12,9 @@ use super::{Answer, Contender, Row};
 /// Batches from a small block to a large one; what a peer takes for an item does not depend on it.
 const ITEMS: [usize; 3] = [64, 1_024, 16_384];
 
+/// Batches of few items, as a caller makes them who has no more.
+const FEW: [usize; 3] = [1, 2, 8];
+
 /// What every contender of `verify` says of a valid signature.
 pub(super) const VALID: Answer = [1; 32];
 
@@ -26,8 +29,9 @@ pub(super) struct Signed {
 pub(super) fn rows() -> Vec<Row<'static>> {
     let signed: &'static [Signed] = (0..ITEMS[ITEMS.len() - 1]).map(sign).collect::<Vec<_>>().leak();
     let batches = ITEMS.map(|items| &signed[..items]);
-    let by_themselves = batches.map(recover).into_iter().chain(batches.map(verify));
-    by_themselves.chain(super::batch::rows(&batches)).collect()
+    let exact: Vec<&[Signed]> = FEW.map(|items| &signed[..items]).into_iter().chain(batches).collect();
+    let exact = exact.iter().map(|signed| recover(signed)).chain(exact.iter().map(|signed| verify(signed)));
+    exact.chain(super::batch::rows(&FEW.map(|items| &signed[..items]), &batches)).collect()
 }
 
 /// Signatures with a low s, each by a key of its own.
@@ -49,6 +53,14 @@ impl Signed {
     fn signature(&self) -> SignatureBytes {
         let [r, s] = *self.compact.as_chunks().0 else { unreachable!("64 bytes are twice 32") };
         SignatureBytes { r, s }
+    }
+
+    /// The y coordinate of R, big-endian. No r here is so small that x could be r + n.
+    pub(super) fn ephemeral_y(&self) -> [u8; 32] {
+        let mut point = [2 + (self.recovery_id & 1); 33];
+        point[1..].copy_from_slice(&self.compact[..32]);
+        let point = PublicKey::from_byte_array_compressed(point).expect("x of a point");
+        point.serialize_uncompressed().last_chunk().copied().unwrap_or_default()
     }
 }
 

@@ -2,18 +2,21 @@
 //!
 //! A [`Row`] is what is asked and who answers it; to add one, write a function like those of [`hash`] and name it in
 //! [`rows`]. All contenders of a row must give the same answers before any of them is timed.
+//!
+//! `--form avx2` asks for a form of the lanes, `--record` keeps what is measured. A record may be made in parts, since all rows
+//! take minutes: rows of the same commit stay, one of a name and form that is measured again takes the place of the old one.
 
 mod batch;
 mod ecdsa;
 mod hash;
 mod measure;
 mod merkle;
-
-use std::fmt::Write as _;
+mod record;
 
 use phalanx::Verifier;
+use phalanx::arithmetic::Platform;
+use phalanx::cpu::CpuBackend;
 
-use crate::record;
 use measure::{Counter, Measured};
 
 /// What a contender says of an item: a digest, an address, a verdict. Equal answers are equal bytes.
@@ -64,48 +67,68 @@ impl<'a> Contender<'a> {
     }
 }
 
-/// Every row, in the order of the table.
-fn rows() -> Vec<Row<'static>> {
-    hash::rows().into_iter().chain(merkle::rows()).chain(ecdsa::rows()).collect()
+/// Every row, in the order of the table. Making a subject's rows signs their inputs, so only those asked for are made.
+fn rows(filter: &str) -> Vec<Row<'static>> {
+    let rows = hash::rows().into_iter().chain(merkle::rows()).chain(ecdsa::rows());
+    rows.filter(|row| row.name.contains(filter)).collect()
 }
 
-/// Measures the rows whose name contains the first argument, or every row; prints the table and, of every row, records it.
+/// What is asked of the chore.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Asked {
+    /// Part of the names of the rows to measure; empty for all of them.
+    filter: String,
+    /// The form of the lanes that ours works with; the one that is detected if none is named.
+    form: Option<String>,
+    /// Whether what is measured is kept.
+    record: bool,
+}
+
+impl Asked {
+    fn parse(arguments: &[String]) -> Result<Self, String> {
+        let mut asked = Self::default();
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--form" => asked.form = Some(arguments.next().ok_or("--form wants a name")?.clone()),
+                "--record" => asked.record = true,
+                flag if flag.starts_with('-') => return Err(format!("`{flag}` is neither --form nor --record")),
+                filter => filter.clone_into(&mut asked.filter),
+            }
+        }
+        Ok(asked)
+    }
+
+    fn platform(&self) -> Result<Platform, String> {
+        let Some(form) = &self.form else { return Ok(Platform::detect()) };
+        let mut available = Platform::available().into_iter();
+        available.find(|platform| platform.name() == form).ok_or_else(|| format!("this machine has no form `{form}`"))
+    }
+}
+
+/// Measures the rows that are asked for and prints them.
 pub(crate) fn peers(arguments: &[String]) -> Result<(), String> {
-    let filter = arguments.first().map_or("", String::as_str);
+    let asked = Asked::parse(arguments)?;
+    let platform = asked.platform()?;
     // Before any thread is started: it counts the threads that come after it as well.
     let counter = Counter::start();
-    let verifiers = [
-        ("1", Verifier::with_threads(1).map_err(|error| error.to_string())?),
-        ("all", Verifier::with_threads(0).map_err(|error| error.to_string())?),
-    ];
-    let mut text = heading(&counter);
-    for row in rows().into_iter().filter(|row| row.name.contains(filter)) {
+    let (heading, load) = (record::heading(&counter), record::load());
+    let verifier = |threads| {
+        let backend = CpuBackend::with_threads(threads).map_err(|error| error.to_string())?;
+        Ok::<_, String>(Verifier::from(backend.on_platform(platform)))
+    };
+    let verifiers = [("1", verifier(1)?), ("all", verifier(0)?)];
+    let mut lines = Vec::new();
+    for row in rows(&asked.filter) {
         let measured = measure::row(&row, &verifiers, &counter)?;
-        print(&row, &measured);
-        for line in csv(&row, &measured) {
-            let _ = writeln!(text, "{line}");
-        }
+        print(&row, platform, &measured);
+        lines.extend(record::lines(&row, platform, &measured, &load));
     }
-    if !filter.is_empty() {
-        println!("not recorded: a record has every row");
-        return Ok(());
-    }
-    record::write("peers", &text)
+    if asked.record { record::keep(&heading, &lines) } else { Ok(()) }
 }
 
-fn heading(counter: &Counter) -> String {
-    format!(
-        "{}# medians of {} interleaved rounds and their quartiles, for one item; cycles: {}\n\
-         # ratio: the contender's median to ours with as many threads; above 1, ours is faster\n\
-         row,items,contender,threads,median_ns,lower_ns,upper_ns,cycles,ratio\n",
-        record::heading("cargo xtask peers"),
-        measure::ROUNDS,
-        if counter.counts() { "of user code, all threads" } else { "not counted on this machine" },
-    )
-}
-
-fn print(row: &Row<'_>, measured: &[Measured]) {
-    println!("\n{} ({} items)", row.name, row.items);
+fn print(row: &Row<'_>, platform: Platform, measured: &[Measured]) {
+    println!("\n{} ({} items, ours in {})", row.name, row.items, platform.name());
     println!("  {:<28} {:>7} {:>12} {:>10} {:>14}", "", "threads", "ns an item", "cycles", "ratio to ours");
     for line in measured {
         let cycles = line.cycles.map_or_else(|| "-".to_owned(), |cycles| format!("{cycles:.0}"));
@@ -114,15 +137,16 @@ fn print(row: &Row<'_>, measured: &[Measured]) {
     }
 }
 
-fn csv(row: &Row<'_>, measured: &[Measured]) -> Vec<String> {
-    let line = |line: &Measured| {
-        let cycles = line.cycles.map(|cycles| format!("{cycles:.0}")).unwrap_or_default();
-        let ratio = line.ratio.map(|ratio| format!("{ratio:.3}")).unwrap_or_default();
-        // A name may hold a comma; a file of comma-separated values has quotes for that.
-        format!(
-            "\"{}\",{},\"{}\",{},{:.1},{:.1},{:.1},{cycles},{ratio}",
-            row.name, row.items, line.contender, line.threads, line.median, line.lower, line.upper
-        )
-    };
-    measured.iter().map(line).collect()
+#[cfg(test)]
+mod tests {
+    use super::Asked;
+
+    #[test]
+    fn arguments_are_a_filter_and_flags_in_any_order() {
+        let parse = |line: &str| Asked::parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        let all = Asked { filter: "bip".to_owned(), form: Some("avx2".to_owned()), record: true };
+        assert_eq!(parse("--form avx2 bip --record"), Ok(all));
+        assert_eq!(parse(""), Ok(Asked::default()));
+        assert!(parse("--form").is_err() && parse("--from avx2").is_err());
+    }
 }
