@@ -16,6 +16,9 @@ const G1: [u64; 4] = [0xe893_209a_45db_b031, 0x3daa_8a14_71e8_ca7f, 0xe86c_90e4_
 /// round(2^384 `MINUS_B1` / n).
 const G2: [u64; 4] = [0x1571_b4ae_8ac4_7f71, 0x2212_08ac_9df5_06c6, 0x6f54_7fa9_0abf_e4c4, 0xe443_7ed6_010e_8828];
 
+/// Digits of a half's non-adjacent form: one more than its bits, for the last carry.
+pub(crate) const NON_ADJACENT_DIGITS: usize = 129;
+
 /// A signed integer of at most 128 bits and a sign.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Half {
@@ -43,6 +46,28 @@ impl Half {
     #[must_use]
     pub const fn negated(self) -> Self {
         Self { magnitude: self.magnitude, negative: !self.negative }
+    }
+
+    /// The non-adjacent form, the lowest digit first: digits are zero or odd and below 2^(`width` - 1) in size, of `width`
+    /// neighbours at most one is not zero, and their sum, each times 2 to its index, is the number. `width` is 2 to 8.
+    ///
+    /// Guide to Elliptic Curve Cryptography, algorithm 3.35.
+    pub(crate) fn non_adjacent(self, width: u32) -> [i8; NON_ADJACENT_DIGITS] {
+        debug_assert!((2..=8).contains(&width), "the width of a window");
+        let mut digits = [0; NON_ADJACENT_DIGITS];
+        let (mut rest, mut place) = (self.magnitude, 0);
+        while rest != 0 {
+            let zeros = rest.trailing_zeros();
+            rest >>= zeros;
+            place += zeros;
+            let window = low_word(rest) & ((1 << width) - 1);
+            let is_negative = window >> (width - 1) == 1;
+            let digit = if is_negative { window - (1 << width) } else { window };
+            digits[place as usize] = narrow(if self.negative { -digit } else { digit });
+            rest = (rest >> width) + u128::from(is_negative);
+            place += width;
+        }
+        digits
     }
 
     /// Signed digits of `width` bits, the lowest first: each in `[-2^(width - 1), 2^(width - 1)]`, and their sum, each times
@@ -114,6 +139,13 @@ fn sub_192(a: [u64; 3], b: [u64; 3]) -> [u64; 3] {
 #[allow(clippy::cast_possible_truncation, reason = "the low bits are what is asked for")]
 const fn low_word(a: u128) -> i32 {
     a as i32
+}
+
+/// A digit of at most seven bits and a sign.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "a digit is below 2^7 in size")]
+const fn narrow(digit: i32) -> i8 {
+    digit as i8
 }
 
 /// A number in two's complement with sign and magnitude apart.

@@ -18,6 +18,7 @@ pub mod field;
 mod glv;
 pub(crate) mod group;
 pub(crate) mod limbs;
+mod modular_inverse;
 pub(crate) mod multiscalar;
 mod platform;
 mod scalar;

@@ -29,6 +29,9 @@ pub(crate) trait OnLanes {
 }
 
 impl Platform {
+    /// One lane, on any machine.
+    pub(crate) const PORTABLE: Self = Self(Form::Portable);
+
     /// The fastest form there is.
     #[must_use]
     pub fn detect() -> Self {
@@ -41,7 +44,7 @@ impl Platform {
                 return Self(Form::Avx2);
             }
         }
-        Self(Form::Portable)
+        Self::PORTABLE
     }
 
     /// Every form that runs here, the fastest first: what tests and measurements choose from.

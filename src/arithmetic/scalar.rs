@@ -5,6 +5,7 @@
 use std::ops::{Add, AddAssign, Mul, MulAssign, Neg, Sub};
 
 use super::limbs::{self, add_256, add_carry, high, low, mul_256, multiply_add, sub_256};
+use super::modular_inverse::Modulus;
 
 /// The group order n, little-endian limbs.
 pub const ORDER: [u64; 4] = [0xbfd2_5e8c_d036_4141, 0xbaae_dce6_af48_a03b, 0xffff_ffff_ffff_fffe, u64::MAX];
@@ -78,25 +79,11 @@ impl Scalar {
         sub_256(HALF_ORDER, self.0).1
     }
 
-    /// The inverse, by Fermat's theorem; that of 0 is 0. For more than one use [`Scalar::batch_invert`].
+    /// The inverse; that of 0 is 0. For more than one use [`Scalar::batch_invert`].
     #[must_use]
     pub fn invert(self) -> Self {
-        // a^(n - 2), four bits at a time.
-        let mut powers = [Self::ONE; 16];
-        for index in 1..16 {
-            powers[index] = powers[index - 1] * self;
-        }
-        let exponent = sub_256(ORDER, [2, 0, 0, 0]).0;
-        let mut result = Self::ONE;
-        for limb in exponent.iter().rev() {
-            for shift in (0..64).step_by(4).rev() {
-                for _ in 0..4 {
-                    result *= result;
-                }
-                result *= powers[(limb >> shift & 15) as usize];
-            }
-        }
-        result
+        const N: Modulus = Modulus::new(ORDER);
+        Self(N.invert(self.0))
     }
 
     /// Inverts every scalar in place with a single inversion (Montgomery's trick); a 0 stays 0.

@@ -2,7 +2,7 @@
 
 use super::super::field::portable::Element;
 use super::super::field::{FieldLanes, Kernel, LaneMask, Limbs};
-use super::super::group::complete::Point;
+use super::super::group::complete::{Point, normalise};
 use super::super::limbs::{add_256, sub_256, to_be_bytes};
 use super::super::scalar::ORDER;
 use super::super::table::GeneratorTable;
@@ -13,18 +13,20 @@ use super::{AffinePoint, Scalar, Sums, item};
 pub(super) fn keys<F: FieldLanes>(sums: &mut Sums<F>, combinations: &[Combination]) -> Vec<Option<[u8; 64]>> {
     let points = to_affine(sums);
     let table = GeneratorTable::of_generator();
-    let key = |(index, combination): (usize, &Combination)| {
-        let exceptional = sums.is_exceptional(index);
-        let point = if exceptional { combination.complete(table).to_affine()? } else { points[index] };
+    let single = combinations.iter().enumerate().filter(|(index, _)| sums.is_single(*index));
+    let single: Vec<Point> = single.map(|(_, combination)| combination.complete(table)).collect();
+    let mut single = normalise(&single).into_iter();
+    let key = |index: usize| {
+        let point = if sums.is_single(index) { single.next().flatten()? } else { points[index] };
         let mut key = [0; 64];
         key[..32].copy_from_slice(&to_be_bytes(point.x));
         key[32..].copy_from_slice(&to_be_bytes(point.y));
         Some(key)
     };
-    combinations.iter().enumerate().map(key).collect()
+    (0..combinations.len()).map(key).collect()
 }
 
-/// The sums in affine coordinates, below p; those of exceptional lanes are meaningless.
+/// The sums in affine coordinates, below p; those of lanes whose items are done by themselves are meaningless or missing.
 pub(super) fn to_affine<F: FieldLanes>(sums: &mut Sums<F>) -> Vec<AffinePoint> {
     F::outlined(ToAffine(sums))
 }
@@ -59,7 +61,7 @@ pub(super) fn matches<F: FieldLanes>(sums: &mut Sums<F>, combinations: &[Combina
     let matching = F::outlined(Matches(sums, &rs));
     let table = GeneratorTable::of_generator();
     let matches = |(index, combination): (usize, &Combination)| {
-        if sums.is_exceptional(index) {
+        if sums.is_single(index) {
             matches_one(&combination.complete(table), &rs[index])
         } else {
             matching[index / F::LANES] >> (index % F::LANES) & 1 == 1

@@ -20,17 +20,18 @@ pub(crate) fn lift<F: FieldLanes>(names: &[Named]) -> (Vec<AffinePoint>, Vec<boo
             Named::Uncompressed(point) => uncompressed.push((index, *point)),
         }
     }
-    F::outlined(Roots::<F, _> {
-        items: &compressed,
-        found: |index: usize, x: Limbs, root: Limbs| {
-            let Named::Compressed { y_is_odd, .. } = names[index] else { return };
-            let negative = (-Element::from_limbs(root)).normalize().to_limbs();
-            let y = if (root[0] & 1 == 1) == y_is_odd { root } else { negative };
-            points[index] = AffinePoint { x, y };
-            on_curve[index] = true;
-        },
-        form: std::marker::PhantomData,
-    });
+    let found = |index: usize, x: Limbs, root: Limbs| {
+        let Named::Compressed { y_is_odd, .. } = names[index] else { return };
+        let negative = (-Element::from_limbs(root)).normalize().to_limbs();
+        let y = if (root[0] & 1 == 1) == y_is_odd { root } else { negative };
+        points[index] = AffinePoint { x, y };
+        on_curve[index] = true;
+    };
+    if compressed.len() > F::LANES {
+        F::outlined(Roots::<F, _, CHAINS> { items: &compressed, found, form: std::marker::PhantomData });
+    } else {
+        F::outlined(Roots::<F, _, 1> { items: &compressed, found, form: std::marker::PhantomData });
+    }
     F::outlined(OnCurve::<F, _> {
         items: &uncompressed,
         found: |index: usize, point: AffinePoint| {
@@ -49,14 +50,14 @@ fn right_side<F: FieldLanes>(x: &F) -> F {
 }
 
 /// Finds y for each x that has one.
-struct Roots<'a, F, P> {
+struct Roots<'a, F, P, const CHAINS: usize> {
     items: &'a [(usize, Limbs)],
     /// Takes the item's index, x and a y, reduced.
     found: P,
     form: std::marker::PhantomData<F>,
 }
 
-impl<F: FieldLanes, P: FnMut(usize, Limbs, Limbs)> Kernel for Roots<'_, F, P> {
+impl<F: FieldLanes, P: FnMut(usize, Limbs, Limbs), const CHAINS: usize> Kernel for Roots<'_, F, P, CHAINS> {
     type Output = ();
 
     #[inline(always)]

@@ -10,6 +10,7 @@ mod finish;
 pub(crate) mod lift;
 mod multiply;
 mod prepare;
+mod single;
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -24,6 +25,14 @@ use multiply::Combination;
 
 /// Items that go through the steps together: what is inverted by one inversion, and fits the second-level cache.
 pub(crate) const BLOCK: usize = 256;
+
+/// Items of a block that is done one at a time, at most: a vector takes as long for one item as for all its lanes.
+const FEW: usize = 3;
+
+/// The form that a block of this many items is done in.
+fn form(platform: Platform, items: usize) -> Platform {
+    if items <= FEW { Platform::PORTABLE } else { platform }
+}
 
 /// A point as keys and signatures name it: by numbers below p, which may be no point's.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +87,7 @@ pub(crate) fn recover(platform: Platform, block: &[Recovery]) -> Vec<Result<[u8;
                 .collect()
         }
     }
-    platform.run(Recover(block))
+    form(platform, block.len()).run(Recover(block))
 }
 
 /// Whether each signature is valid; up to [`BLOCK`] of them at a time.
@@ -103,7 +112,7 @@ pub(crate) fn verify(platform: Platform, block: &[Verification]) -> Vec<Result<(
             on_curve.into_iter().zip(matching).map(verdict).collect()
         }
     }
-    platform.run(Verify(block))
+    form(platform, block.len()).run(Verify(block))
 }
 
 /// The points named, and whether each is on the curve; where one is not, the point in its place is another.
@@ -115,7 +124,7 @@ pub(crate) fn lift(platform: Platform, names: &[Named]) -> (Vec<AffinePoint>, Ve
             lift::lift::<F>(self.0)
         }
     }
-    platform.run(LiftAll(names))
+    form(platform, names.len()).run(LiftAll(names))
 }
 
 /// a G + b P for each (a, b, P) with P on the curve, x and y of 32 bytes each, big-endian; `None` at infinity. Up to
@@ -125,20 +134,25 @@ pub(crate) fn combine(platform: Platform, block: &[(Scalar, Scalar, AffinePoint)
     impl OnLanes for Combine<'_> {
         type Output = Vec<Option<[u8; 64]>>;
         fn run<F: FieldLanes>(self) -> Self::Output {
-            let combinations: Vec<_> = self.0.iter().map(|(a, b, point)| Combination::new(*a, *b, *point)).collect();
+            let combination = |(a, b, point): &(Scalar, Scalar, AffinePoint)| Combination {
+                generator_factor: *a,
+                point_factor: *b,
+                point: *point,
+            };
+            let combinations: Vec<_> = self.0.iter().map(combination).collect();
             Sums::<F>::with_spare(|sums| {
                 sums.compute(&combinations, GeneratorTable::of_generator());
                 finish::keys(sums, &combinations)
             })
         }
     }
-    platform.run(Combine(block))
+    form(platform, block.len()).run(Combine(block))
 }
 
 /// a G + b P for a block, in lanes, and room for what is computed on the way.
 pub(crate) struct Sums<F> {
     points: Vec<Jacobian<F>>,
-    /// A mask for each vector: lanes that met an exceptional case.
+    /// A mask for each vector: lanes that met an exceptional case, or were left out. Their items are done one at a time.
     exceptional: Vec<LaneMask>,
     inverter: Inverter<F>,
     multiples: Vec<[Affine<F>; MULTIPLES]>,
@@ -181,14 +195,18 @@ impl<F: FieldLanes> Sums<F> {
         let groups = combinations.len().div_ceil(F::LANES);
         self.points.clear();
         self.exceptional.clear();
+        if combinations.len() <= FEW {
+            self.exceptional.resize(groups, LaneMask::MAX);
+            return;
+        }
         self.exceptional.resize(groups, 0);
         self.tables.resize(groups * F::LANES, OddMultiples::default());
         multiply::tables(combinations, self);
         multiply::multiply(combinations, table, self);
     }
 
-    /// Whether an item's lane met an exceptional case.
-    fn is_exceptional(&self, index: usize) -> bool {
+    /// Whether an item is to be done by itself.
+    fn is_single(&self, index: usize) -> bool {
         self.exceptional[index / F::LANES] >> (index % F::LANES) & 1 == 1
     }
 }

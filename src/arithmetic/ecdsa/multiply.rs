@@ -8,68 +8,16 @@ use super::super::digits::{Digit, PointDigits, WIDTH, WINDOWS};
 use super::super::field::portable::Element;
 use super::super::field::{FieldLanes, Kernel, LaneMask, Limbs};
 use super::super::group::batch::add_pairs;
-use super::super::group::complete::{Point, normalise};
-use super::super::table::{GeneratorTable, MULTIPLES, MakeOddMultiples};
+use super::super::table::{GeneratorTable, MakeOddMultiples};
 use super::{Affine, AffinePoint, Jacobian, Scalar, Sums, item};
 
 /// a G + b P, with b not zero.
 pub(super) struct Combination {
-    point: AffinePoint,
+    pub(super) point: AffinePoint,
     /// a.
-    generator: Scalar,
+    pub(super) generator_factor: Scalar,
     /// b.
-    digits: PointDigits,
-}
-
-impl Combination {
-    pub(super) fn new(a: Scalar, b: Scalar, point: AffinePoint) -> Self {
-        Self { point, generator: a, digits: PointDigits::new(b) }
-    }
-
-    /// The digits of b.
-    #[cfg(test)]
-    pub(super) const fn digits(&self) -> &PointDigits {
-        &self.digits
-    }
-
-    /// a.
-    #[cfg(test)]
-    pub(super) const fn generator(&self) -> Scalar {
-        self.generator
-    }
-
-    /// The sum by complete formulas, whatever the point.
-    pub(super) fn complete(&self, table: &GeneratorTable) -> Point {
-        let first = Point::INFINITY.add(&self.point);
-        let multiples: Vec<Point> = match first.double().to_affine() {
-            Some(double) => {
-                std::iter::successors(Some(first), |multiple| Some(multiple.add(&double))).take(MULTIPLES).collect()
-            }
-            None => vec![first; MULTIPLES],
-        };
-        let multiples = normalise(&multiples);
-        let mut sum = Point::INFINITY;
-        for window in (0..WINDOWS).rev() {
-            sum.double_times(WIDTH);
-            for (half, digits) in self.digits.0.iter().enumerate() {
-                let digit = digits[window];
-                // A multiple at infinity adds nothing.
-                let Some(multiple) = multiples[digit.index()] else { continue };
-                let multiple = if half == 1 { multiple.times_lambda() } else { multiple };
-                sum = sum.add(&signed(multiple, digit));
-            }
-        }
-        let number = table.comb.number(self.generator);
-        for window in 0..table.comb.windows() {
-            let digit = table.comb.digit(&number, window);
-            sum = sum.add(&signed(*table.row(window, digit), digit));
-        }
-        sum
-    }
-}
-
-fn signed(point: AffinePoint, digit: Digit) -> AffinePoint {
-    if digit.is_negative() { point.negated() } else { point }
+    pub(super) point_factor: Scalar,
 }
 
 /// Makes the tables of a block, one for each lane.
@@ -100,12 +48,14 @@ pub(super) fn tables<F: FieldLanes>(combinations: &[Combination], sums: &mut Sum
 
 /// Adds up each item's sum from the tables.
 pub(super) fn multiply<F: FieldLanes>(combinations: &[Combination], table: &GeneratorTable, sums: &mut Sums<F>) {
-    let numbers: Vec<Limbs> = combinations.iter().map(|item| table.comb.number(item.generator)).collect();
-    F::outlined(Multiply { combinations, table, numbers: &numbers, sums });
+    let numbers: Vec<Limbs> = combinations.iter().map(|item| table.comb.number(item.generator_factor)).collect();
+    let digits: Vec<PointDigits> = combinations.iter().map(|item| PointDigits::new(item.point_factor)).collect();
+    F::outlined(Multiply { digits: &digits, table, numbers: &numbers, sums });
 }
 
 struct Multiply<'a, F> {
-    combinations: &'a [Combination],
+    /// Each item's b.
+    digits: &'a [PointDigits],
     table: &'a GeneratorTable,
     /// For each item the number whose windows are the digits of a.
     numbers: &'a [Limbs],
@@ -163,9 +113,8 @@ impl<F: FieldLanes> Multiply<'_, F> {
         windows.reserve(exceptional.len() * WINDOWS * 2);
         for (group, tables) in tables.chunks_exact(F::LANES).enumerate() {
             for window in 0..WINDOWS {
-                let digits = |half: usize| {
-                    Digits::<F>::new(|lane| item::<F, _>(self.combinations, group, lane).digits.0[half][window])
-                };
+                let digits =
+                    |half: usize| Digits::<F>::new(|lane| item::<F, _>(self.digits, group, lane).0[half][window]);
                 windows.push(digits(0).select(|lane, digit| &tables[lane][digit.index()]));
                 let mut other = digits(1).select(|lane, digit| &tables[lane][digit.index()]);
                 other.x = other.x.mul(&beta);

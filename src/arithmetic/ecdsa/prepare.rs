@@ -7,8 +7,10 @@ use super::{AffinePoint, Recovery, Scalar, Verification};
 pub(super) fn recovery(block: &[Recovery], points: &[AffinePoint]) -> Vec<Combination> {
     let mut inverses: Vec<Scalar> = block.iter().map(|item| item.r).collect();
     Scalar::batch_invert(&mut inverses);
-    let combination = |((item, inverse), point): ((&Recovery, Scalar), &AffinePoint)| {
-        Combination::new(-(inverse * item.z), inverse * item.s, *point)
+    let combination = |((item, inverse), point): ((&Recovery, Scalar), &AffinePoint)| Combination {
+        generator_factor: -(inverse * item.z),
+        point_factor: inverse * item.s,
+        point: *point,
     };
     block.iter().zip(inverses).zip(points).map(combination).collect()
 }
@@ -17,8 +19,10 @@ pub(super) fn recovery(block: &[Recovery], points: &[AffinePoint]) -> Vec<Combin
 pub(super) fn verification(block: &[Verification], points: &[AffinePoint]) -> Vec<Combination> {
     let mut inverses: Vec<Scalar> = block.iter().map(|item| item.s).collect();
     Scalar::batch_invert(&mut inverses);
-    let combination = |((item, inverse), point): ((&Verification, Scalar), &AffinePoint)| {
-        Combination::new(inverse * item.z, inverse * item.r, *point)
+    let combination = |((item, inverse), point): ((&Verification, Scalar), &AffinePoint)| Combination {
+        generator_factor: inverse * item.z,
+        point_factor: inverse * item.r,
+        point: *point,
     };
     block.iter().zip(inverses).zip(points).map(combination).collect()
 }

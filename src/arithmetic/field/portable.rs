@@ -8,7 +8,9 @@
 
 use std::ops::{Add, Mul, Neg, Sub};
 
+use super::square_root_candidates;
 use crate::arithmetic::limbs::{self, add_256, add_carry, high, low, mul_256, multiply_add, sub_256};
+use crate::arithmetic::modular_inverse::Modulus;
 
 /// 2^256 - p.
 const C: u64 = 0x1_0000_03d1;
@@ -117,27 +119,18 @@ impl Element {
         Self::reduce_wide([r0, r1, r2, r3, r4, r5, r6, r7])
     }
 
-    /// a^(2^count).
-    #[must_use]
-    #[inline]
-    pub fn square_times(self, count: u32) -> Self {
-        (0..count).fold(self, |power, _| power.square())
-    }
-
-    /// A square root, of either sign, where there is one: a^((p + 1) / 4), since p is 3 modulo 4.
+    /// A square root, of either sign, where there is one.
     #[must_use]
     pub fn sqrt(self) -> Option<Self> {
-        let runs = self.runs_of_ones();
-        let root = ((runs.all.square_times(23) * runs.twenty_two).square_times(6) * runs.two).square_times(2);
+        let [root] = square_root_candidates(&[self]);
         (root.square() == self).then_some(root)
     }
 
-    /// The inverse, a^(p - 2) by Fermat's theorem; that of 0 is 0. For more than one use [`Element::batch_invert`].
+    /// The inverse; that of 0 is 0. For more than one use [`Element::batch_invert`].
     #[must_use]
     pub fn invert(self) -> Self {
-        let runs = self.runs_of_ones();
-        let power = (runs.all.square_times(23) * runs.twenty_two).square_times(5) * self;
-        (power.square_times(3) * runs.two).square_times(2) * self
+        const P: Modulus = Modulus::new(PRIME);
+        Self(P.invert(self.normalize().0))
     }
 
     /// Inverts every element in place with a single inversion (Montgomery's trick); a 0 stays 0.
@@ -163,22 +156,6 @@ impl Element {
         }
     }
 
-    /// Powers whose exponents are blocks of ones, as p - 2 and (p + 1) / 4 consist of 223 ones, a zero and a few more.
-    fn runs_of_ones(self) -> RunsOfOnes {
-        let run_2 = self.square() * self;
-        let run_3 = run_2.square() * self;
-        let run_6 = run_3.square_times(3) * run_3;
-        let run_9 = run_6.square_times(3) * run_3;
-        let run_11 = run_9.square_times(2) * run_2;
-        let run_22 = run_11.square_times(11) * run_11;
-        let run_44 = run_22.square_times(22) * run_22;
-        let run_88 = run_44.square_times(44) * run_44;
-        let run_176 = run_88.square_times(88) * run_88;
-        let run_220 = run_176.square_times(44) * run_44;
-        let run_223 = run_220.square_times(3) * run_3;
-        RunsOfOnes { two: run_2, twenty_two: run_22, all: run_223 }
-    }
-
     /// A 512-bit number, weakly reduced: since 2^256 is C modulo p, the upper half times C is added to the lower one, twice.
     #[inline(always)]
     const fn reduce_wide(t: [u64; 8]) -> Self {
@@ -193,13 +170,6 @@ impl Element {
         let (r0, carry) = add_carry(r[0], C * carry as u64, false);
         Self([r0, r[1] + carry as u64, r[2], r[3]])
     }
-}
-
-/// a^(2^k - 1) for some k.
-struct RunsOfOnes {
-    two: Element,
-    twenty_two: Element,
-    all: Element,
 }
 
 impl Add for Element {

@@ -27,12 +27,16 @@ impl Point {
 
     /// self + other.
     pub(crate) fn add(&self, other: &AffinePoint) -> Self {
-        let other = Affine::load(|_| other);
+        self.add_loaded(&Affine::from_row(other))
+    }
+
+    /// self + other.
+    pub(crate) fn add_loaded(&self, other: &Affine<Element>) -> Self {
         if self.is_infinity() {
-            return Self::from_affine(&other);
+            return Self::from_affine(other);
         }
         let mut sum = *self;
-        sum.add_affine(&other);
+        sum.add_affine(other);
         if !sum.is_infinity() {
             return sum;
         }
@@ -58,6 +62,18 @@ pub(crate) fn normalise(points: &[Point]) -> Vec<Option<AffinePoint>> {
         (!point.is_infinity()).then(|| AffinePoint { x: x.normalize().to_limbs(), y: y.normalize().to_limbs() })
     };
     points.iter().zip(&inverses).map(affine).collect()
+}
+
+impl Affine<Element> {
+    /// The point of a row.
+    pub(crate) fn from_row(row: &AffinePoint) -> Self {
+        Self::load(|_| row)
+    }
+
+    /// The point negated.
+    pub(crate) fn negated(&self) -> Self {
+        Self { x: self.x, y: -self.y }
+    }
 }
 
 impl AffinePoint {

@@ -113,14 +113,15 @@ impl<F: FieldLanes> Jacobian<F> {
             type Output = ();
             #[inline(always)]
             fn run(self) {
-                self.0.add_affine_inlined(self.1);
+                let _ = self.0.add_affine_inlined(self.1);
             }
         }
         F::outlined(Add(self, point));
     }
 
+    /// The same, inlined; returns what z was multiplied by.
     #[inline(always)]
-    fn add_affine_inlined(&mut self, point: &Affine<F>) {
+    pub(crate) fn add_affine_inlined(&mut self, point: &Affine<F>) -> F {
         let zz = self.z.square();
         let u = point.x.mul(&zz);
         let s = point.y.mul(&self.z).mul(&zz);
@@ -134,5 +135,6 @@ impl<F: FieldLanes> Jacobian<F> {
         self.z = self.z.mul(&h);
         self.x = x;
         self.y = y;
+        h
     }
 }
