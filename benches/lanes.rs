@@ -18,11 +18,14 @@ use sha2::{Digest, Sha256};
 /// Rounds in which every contender has a turn.
 const ROUNDS: usize = 15;
 
-/// Signatures a contender checks in its turn; a multiple of every batch's length.
+/// Signatures there are, of which a contender checks as many in its turn as there are batches for.
 const SIGNATURES: usize = 4096;
 
+/// Batches of a turn, at most: enough of the short ones, which take longest for an item.
+const BATCHES: usize = 64;
+
 /// Lengths of batches.
-const LENGTHS: [usize; 5] = [1, 16, 64, 256, 4096];
+const LENGTHS: [usize; 9] = [1, 2, 3, 4, 8, 16, 64, 256, 4096];
 
 /// Field elements of a turn.
 const ELEMENTS: usize = 4096;
@@ -119,7 +122,7 @@ fn recover(signed: &[Signed]) {
     for platform in Platform::available() {
         for length in LENGTHS {
             let batches = signed.chunks(length).map(|signed| signed.iter().map(Signed::recover_item).collect());
-            let batches: Vec<RecoverBatch> = batches.take(if length == 1 { 64 } else { usize::MAX }).collect();
+            let batches: Vec<RecoverBatch> = batches.take(BATCHES).collect();
             let backend = CpuBackend::with_threads(1).expect("a thread starts").on_platform(platform);
             let items = batches.iter().map(RecoverBatch::len).sum();
             let turn = move || {
@@ -155,7 +158,7 @@ fn verify(group: &str, signed: &[Signed], key: fn(&Signed) -> KeyBytes) {
         for length in LENGTHS {
             let item = |signed: &Signed| signed.verify_item(key(signed));
             let batches = signed.chunks(length).map(|signed| signed.iter().map(item).collect());
-            let batches: Vec<VerifyBatch> = batches.take(if length == 1 { 64 } else { usize::MAX }).collect();
+            let batches: Vec<VerifyBatch> = batches.take(BATCHES).collect();
             let backend = CpuBackend::with_threads(1).expect("a thread starts").on_platform(platform);
             let items = batches.iter().map(VerifyBatch::len).sum();
             let turn = move || {
@@ -196,12 +199,24 @@ fn field() {
     }
 }
 
+/// The first check there is, which makes the generator's table, and one like it: the table takes the difference.
+fn first_use(signed: &Signed) {
+    let batch: RecoverBatch = std::iter::once(signed.recover_item()).collect();
+    let backend = CpuBackend::default();
+    for case in ["with the generator's table", "without"] {
+        let start = Instant::now();
+        black_box(backend.recover(&batch));
+        println!("first recover,{case},1,{:.1},", start.elapsed().as_secs_f64() * 1e9);
+    }
+}
+
 fn main() {
     println!(
         "# command: cargo bench --bench lanes; one thread; medians of {ROUNDS} rounds; ratio to the first of each group"
     );
     println!("group,case,batch,median_ns,ratio");
     let signatures: Vec<Signed> = (0..SIGNATURES).map(signed).collect();
+    first_use(&signatures[0]);
     recover(&signatures);
     verify("verify 33-byte key", &signatures, Signed::compressed);
     verify("verify 65-byte key", &signatures, Signed::uncompressed);

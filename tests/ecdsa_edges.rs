@@ -13,7 +13,7 @@ use phalanx::scheme::ecdsa::{
     HALF_ORDER, KeyBytes, ORDER, PRIME, PRIME_MINUS_ORDER, RecoverBatch, RecoverItem, SignatureBytes, Signer,
     VerifyBatch, VerifyItem,
 };
-use phalanx::{Reason, Rules, Verdict};
+use phalanx::{Reason, Rules, Verdict, Verifier};
 
 const RECOVERY_IDS: [u8; 6] = [0, 1, 2, 3, 4, 255];
 const LARGEST: [u8; 32] = [0xff; 32];
@@ -461,6 +461,13 @@ fn assert_recovers(cases: &[(RecoverItem, Result<Signer, Reason>)]) -> usize {
             assert_eq!(verdict, Verdict::from(*expected), "{backend}, {item:02x?}");
         }
     }
+    // So few that each is done by itself.
+    let cpu = Verifier::cpu();
+    for cases in cases.chunks(2) {
+        let verdicts = cpu.recover(&cases.iter().map(|(item, _)| *item).collect()).expect("the check is made");
+        let expected: Vec<_> = cases.iter().map(|(_, expected)| Verdict::from(*expected)).collect();
+        assert_eq!(verdicts, expected, "{cases:02x?}");
+    }
     cases.len()
 }
 
@@ -476,6 +483,13 @@ fn assert_verifies(cases: &[(VerifyItem, Result<(), Reason>)]) -> usize {
         for (verdict, (item, expected)) in verdicts.into_iter().zip(cases) {
             assert_eq!(verdict, Verdict::from(*expected), "{backend}, {item:02x?}");
         }
+    }
+    // So few that each is done by itself.
+    let cpu = Verifier::cpu();
+    for cases in cases.chunks(2) {
+        let verdicts = cpu.verify(&cases.iter().map(|(item, _)| *item).collect()).expect("the check is made");
+        let expected: Vec<_> = cases.iter().map(|(_, expected)| Verdict::from(*expected)).collect();
+        assert_eq!(verdicts, expected, "{cases:02x?}");
     }
     cases.len()
 }

@@ -36,13 +36,22 @@ fn the_vectors_of_bip_340() {
     let Some(vectors) = vectors() else { return };
     assert_eq!(vectors.len(), 19);
     assert_eq!(vectors.iter().filter(|(.., valid)| *valid).count(), 9);
-    let cases = vectors.iter().map(|(key, message, signature, valid)| {
-        let item = SchnorrItem::parse(message, signature, key);
-        let reason = item.and_then(|item| reason(&item).map_or(Ok(()), Err));
-        assert_eq!(reason.is_ok(), *valid, "{reason:?}");
-        (item, Verdict::from(reason))
-    });
-    paths::schnorr("BIP-340", &cases.collect::<Vec<_>>());
+    let cases: Vec<_> = vectors
+        .iter()
+        .map(|(key, message, signature, valid)| {
+            let item = SchnorrItem::parse(message, signature, key);
+            let reason = item.and_then(|item| reason(&item).map_or(Ok(()), Err));
+            assert_eq!(reason.is_ok(), *valid, "{reason:?}");
+            (item, Verdict::from(reason))
+        })
+        .collect();
+    paths::schnorr("BIP-340", &cases);
+    // Those that are valid by themselves, often over, so that they are proven together.
+    let valid = cases.iter().filter(|(_, verdict)| verdict.is_valid()).map(|(item, _)| *item);
+    let many: Vec<_> = valid.cycle().take(700).collect();
+    for (name, verifier) in common::untried() {
+        assert!(verify(&verifier, &many).iter().all(Verdict::is_valid), "{name}");
+    }
 }
 
 /// The first check of BIP-340's "Verification" that fails, by k256's arithmetic.
@@ -112,6 +121,29 @@ fn r_at_infinity_is_refused() {
     }
 }
 
+/// After many wrong ones signatures are no longer checked in batches, which changes no verdict.
+#[test]
+fn verdicts_are_the_same_whatever_came_before() {
+    let wrong = |index: u64| SchnorrItem::new(b"another", &signature_of(&signed(1, index)), signed(1, index).key());
+    for (name, verifier) in common::untried() {
+        for round in 0..6_u64 {
+            let items: Vec<_> = (0..40)
+                .map(|index| Ok(if index % 5 < 4 - round.min(4) { wrong(index) } else { signed(index, round) }))
+                .collect();
+            let expected: Vec<_> = (0..40).map(|index| index % 5 >= 4 - round.min(4)).collect();
+            let verdicts: Vec<_> = verify(&verifier, &items).iter().map(Verdict::is_valid).collect();
+            assert_eq!(verdicts, expected, "{name}, {round}");
+        }
+    }
+}
+
+fn signature_of(item: &SchnorrItem) -> [u8; 64] {
+    let mut signature = [0; 64];
+    signature[..32].copy_from_slice(item.r());
+    signature[32..].copy_from_slice(item.s());
+    signature
+}
+
 fn signed(secret: u64, message: u64) -> SchnorrItem {
     let secret = secp256k1::SecretKey::from_secret_bytes(curve::small(secret + 1)).unwrap();
     let pair = secp256k1::Keypair::from_secret_key(&secret);
@@ -155,6 +187,10 @@ proptest! {
         for (name, verifier) in common::backends() {
             let verdicts: Vec<_> = verify(verifier, &items).iter().map(Verdict::is_valid).collect();
             prop_assert_eq!(&verdicts, &expected, "{}", name);
+        }
+        for (name, verifier) in common::untried() {
+            let verdicts: Vec<_> = verify(&verifier, &items).iter().map(Verdict::is_valid).collect();
+            prop_assert_eq!(&verdicts, &expected, "{}, untried", name);
         }
     }
 }

@@ -116,8 +116,10 @@ impl<F: FieldLanes> AffineSums<F> {
         let total =
             segments.iter().map(|segment| if segment.length > 2 { segment.length.div_ceil(2) } else { 0 }).sum();
         let total: u32 = total;
-        self.level.clear();
-        self.level.resize(total as usize, AffinePoint::INFINITY);
+        // Every place is written to below, whatever is left there.
+        if self.level.len() < total as usize {
+            self.level.resize(total as usize, AffinePoint::INFINITY);
+        }
         let mut end = 0;
         for (number, segment) in (0_u32..).zip(segments.iter_mut()) {
             let Segment { start, length } = *segment;

@@ -27,17 +27,43 @@ pub(crate) struct Claim {
     pub(crate) key_factor: Scalar,
 }
 
+/// What is claimed of some items.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Claims {
+    /// For each item whether there is a claim to be made of it.
+    pub(crate) made: Vec<bool>,
+    /// The claims of those of which there is, in their order.
+    pub(crate) claims: Vec<Claim>,
+}
+
+impl Claims {
+    pub(crate) fn with_capacity(items: usize) -> Self {
+        Self { made: Vec::with_capacity(items), claims: Vec::with_capacity(items) }
+    }
+
+    /// Appends an item; there is a claim to be made of it where all its points are on the curve.
+    #[inline]
+    pub(crate) fn push(&mut self, on_curve: [bool; 2], claim: impl FnOnce() -> Claim) {
+        let made = on_curve == [true, true];
+        self.made.push(made);
+        if made {
+            self.claims.push(claim());
+        }
+    }
+}
+
 /// Claims with their coefficients.
-pub(crate) struct BatchEquation {
+pub(crate) struct BatchEquation<'a> {
+    claims: &'a [Claim],
+    /// Each claim's.
     terms: Vec<Term>,
     /// Every distinct key.
     keys: Vec<AffinePoint>,
 }
 
-/// A claim times its coefficient.
+/// A claim's factors, times its coefficient.
 struct Term {
     coefficient: u128,
-    ephemeral: AffinePoint,
     /// a g.
     generator_factor: Scalar,
     /// a k.
@@ -46,9 +72,9 @@ struct Term {
     key: usize,
 }
 
-impl BatchEquation {
+impl<'a> BatchEquation<'a> {
     /// Draws a coefficient for each claim; `None` where the operating system has no randomness to give.
-    pub(crate) fn new(claims: &[Claim]) -> Option<Self> {
+    pub(crate) fn new(claims: &'a [Claim]) -> Option<Self> {
         let mut random = vec![0; claims.len() * size_of::<u128>()];
         getrandom::fill(&mut random).ok()?;
         let (coefficients, _) = random.as_chunks();
@@ -56,7 +82,7 @@ impl BatchEquation {
     }
 
     /// Claims with coefficients that are given. Whoever can predict them can make false claims pass.
-    fn with_coefficients(claims: &[Claim], coefficients: impl Iterator<Item = u128>) -> Self {
+    fn with_coefficients(claims: &'a [Claim], coefficients: impl Iterator<Item = u128>) -> Self {
         let mut keys = Vec::new();
         let mut numbers = HashMap::with_capacity(claims.len());
         let terms = claims
@@ -70,25 +96,24 @@ impl BatchEquation {
                 let factor = Scalar::from_u128(coefficient);
                 Term {
                     coefficient,
-                    ephemeral: claim.ephemeral,
                     generator_factor: factor * claim.generator_factor,
                     key_factor: factor * claim.key_factor,
                     key: *number,
                 }
             })
             .collect();
-        Self { terms, keys }
+        Self { claims, terms, keys }
     }
 
     /// Whether the claims of a range hold, all of them.
     pub(crate) fn holds<F: FieldLanes>(&self, range: Range<usize>, multiscalar: &mut Multiscalar<F>) -> bool {
-        let terms = &self.terms[range];
+        let (claims, terms) = (&self.claims[range.clone()], &self.terms[range]);
         let mut points = Vec::with_capacity(3 * terms.len() + 2);
         let mut halves = Vec::with_capacity(3 * terms.len() + 2);
         let mut generator_factor = Scalar::ZERO;
         let mut key_factors = vec![Scalar::ZERO; self.keys.len()];
-        for term in terms {
-            points.push(term.ephemeral);
+        for (claim, term) in claims.iter().zip(terms) {
+            points.push(claim.ephemeral);
             halves.push(Half { magnitude: term.coefficient, negative: true });
             generator_factor += term.generator_factor;
             key_factors[term.key] += term.key_factor;
@@ -130,8 +155,8 @@ mod tests {
         }
     }
 
-    fn holds(equation: &BatchEquation, range: Range<usize>) -> Vec<bool> {
-        struct Holds<'a>(&'a BatchEquation, Range<usize>);
+    fn holds(equation: &BatchEquation<'_>, range: Range<usize>) -> Vec<bool> {
+        struct Holds<'a>(&'a BatchEquation<'a>, Range<usize>);
         impl OnLanes for Holds<'_> {
             type Output = bool;
             fn run<F: FieldLanes>(self) -> bool {

@@ -74,6 +74,18 @@ impl Platform {
         }
     }
 
+    /// Items that are sooner done one at a time, at most, and before another thread has woken.
+    pub(crate) fn few(self) -> usize {
+        struct Few;
+        impl OnLanes for Few {
+            type Output = usize;
+            fn run<F: FieldLanes>(self) -> usize {
+                F::FEW
+            }
+        }
+        self.run(Few)
+    }
+
     /// Has this form do `work`.
     pub(crate) fn run<W: OnLanes>(self, work: W) -> W::Output {
         match self.0 {

@@ -133,3 +133,15 @@ impl<F: FieldLanes> Kernel for MakeOddMultiples<'_, F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_the_generator_takes_at_most_four_mebibytes() {
+        let table = GeneratorTable::of_generator();
+        assert_eq!(table.rows.len(), table.comb.windows() << (GENERATOR_WIDTH - 1));
+        assert!(size_of_val(table.rows.as_slice()) <= 4 << 20);
+    }
+}

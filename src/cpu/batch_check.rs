@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::iter::ParallelIterator;
 use rayon::slice::ParallelSlice;
 
-use crate::arithmetic::batch_equation::{BatchEquation, Claim};
+use crate::arithmetic::batch_equation::{BatchEquation, Claim, Claims};
 use crate::arithmetic::field::FieldLanes;
 use crate::arithmetic::multiscalar::Multiscalar;
 use crate::arithmetic::{OnLanes, Platform};
@@ -27,22 +27,17 @@ const SHORTEST_PART: usize = 128;
 
 /// Which of the items are proven to be valid.
 ///
-/// `claims` makes of each item of a run the claim that it is valid, or nothing where there is none to be made of it. Items
-/// are put to the test in runs, on the threads of the pool this is called from.
-pub(super) fn prove<T: Sync>(
-    platform: Platform,
-    items: &[T],
-    claims: impl Fn(&[T]) -> Vec<Option<Claim>> + Sync,
-) -> Vec<bool> {
+/// `claims` says of the items of a run what is claimed where they are valid. Items are put to the test in runs, on the threads of
+/// the pool this is called from.
+pub(super) fn prove<T: Sync>(platform: Platform, items: &[T], claims: impl Fn(&[T]) -> Claims + Sync) -> Vec<bool> {
     let run = items.len().div_ceil(rayon::current_num_threads()).clamp(SHORTEST_RUN, RUN);
     let record = Record::default();
     items
         .par_chunks(run)
         .flat_map_iter(|items| {
-            let claims = claims(items);
-            let made: Vec<Claim> = claims.iter().copied().flatten().collect();
-            let mut proven = platform.run(Prove { claims: &made, record: &record }).into_iter();
-            claims.into_iter().map(move |claim| claim.is_some() && proven.next().unwrap_or(false))
+            let Claims { made, claims } = claims(items);
+            let mut proven = platform.run(Prove { claims: &claims, record: &record }).into_iter();
+            made.into_iter().map(move |made| made && proven.next().unwrap_or(false))
         })
         .collect()
 }

@@ -3,7 +3,7 @@
 //! R is determined by r and the recovery id. The equation is that of recovery, Q = r^-1 (s R - z G), solved for R: where one holds
 //! so does the other, and Q is what recovery finds.
 
-use crate::arithmetic::batch_equation::Claim;
+use crate::arithmetic::batch_equation::{Claim, Claims};
 use crate::arithmetic::ecdsa::{Named, Recovery, lift};
 use crate::arithmetic::{Platform, Scalar};
 
@@ -15,20 +15,24 @@ pub(super) struct Subject {
 }
 
 /// The claim of each signature; none where R or the key is no point of the curve.
-pub(super) fn claims(platform: Platform, subjects: &[Subject]) -> Vec<Option<Claim>> {
-    let names: Vec<Named> = subjects.iter().flat_map(|subject| [subject.recovery.ephemeral, subject.key]).collect();
+pub(super) fn claims(platform: Platform, subjects: &[Subject]) -> Claims {
+    let mut names: Vec<Named> = Vec::with_capacity(2 * subjects.len());
+    for subject in subjects {
+        names.extend([subject.recovery.ephemeral, subject.key]);
+    }
     let (points, on_curve) = lift(platform, &names);
     let mut inverses: Vec<Scalar> = subjects.iter().map(|subject| subject.recovery.s).collect();
     Scalar::batch_invert(&mut inverses);
     let (points, _) = points.as_chunks::<2>();
     let (on_curve, _) = on_curve.as_chunks::<2>();
-    let claim = |(((subject, inverse), points), on_curve): (((&Subject, Scalar), &[_; 2]), &[bool; 2])| {
-        (*on_curve == [true, true]).then(|| Claim {
-            ephemeral: points[0],
-            generator_factor: inverse * subject.recovery.z,
-            key: points[1],
-            key_factor: inverse * subject.recovery.r,
-        })
-    };
-    subjects.iter().zip(inverses).zip(points).zip(on_curve).map(claim).collect()
+    let mut claims = Claims::with_capacity(subjects.len());
+    for (((subject, inverse), [ephemeral, key]), on_curve) in subjects.iter().zip(&inverses).zip(points).zip(on_curve) {
+        claims.push(*on_curve, || Claim {
+            ephemeral: *ephemeral,
+            generator_factor: *inverse * subject.recovery.z,
+            key: *key,
+            key_factor: *inverse * subject.recovery.r,
+        });
+    }
+    claims
 }

@@ -3,12 +3,10 @@
 //! A hint is believed as far as it can be proven: where the equation of recovery holds with the key of the address named, that key
 //! is what recovery would have found. Everything else is recovered, so a wrong hint costs time and changes no verdict.
 
-use std::sync::{Mutex, PoisonError};
-
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use crate::arithmetic::Platform;
-use crate::arithmetic::batch_equation::Claim;
+use crate::arithmetic::batch_equation::Claims;
 use crate::batch::Batch;
 use crate::key_book::KeyBook;
 use crate::scheme::ecdsa::{Address, KeyBytes, RecoverBatch, Signer};
@@ -16,14 +14,9 @@ use crate::verdict::Verdict;
 
 use super::CpuBackend;
 use super::batch_check::prove;
+use super::credit::Credit;
 use super::ecdsa::{named, prepare_recovery};
 use super::ecdsa_claims::{Subject, claims};
-
-/// One hint in this many may be wrong before its source loses credit.
-const TOLERATED_SHARE: usize = 64;
-
-/// A source that keeps failing is not believed for up to 2^this times as many items as it was.
-const MOST_DISTRUST: u32 = 12;
 
 /// Where hints come from, and how they have fared: a feed, a column of an archive, a peer.
 ///
@@ -32,15 +25,7 @@ const MOST_DISTRUST: u32 = 12;
 /// which shrinks as they go on.
 #[derive(Debug, Default)]
 pub struct HintSource {
-    credit: Mutex<Credit>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Credit {
-    /// Items for which it is not believed yet.
-    suspended: usize,
-    /// How often it failed, less how often it did well since.
-    distrust: u32,
+    credit: Credit,
 }
 
 impl HintSource {
@@ -48,25 +33,6 @@ impl HintSource {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Whether hints for a batch of this many items are to be believed; counts them off a suspension if not.
-    fn believes(&self, items: usize) -> bool {
-        let mut credit = self.credit.lock().unwrap_or_else(PoisonError::into_inner);
-        let believed = credit.suspended == 0;
-        credit.suspended = credit.suspended.saturating_sub(items);
-        believed
-    }
-
-    /// Enters how many of the hints that were believed proved wrong.
-    fn settle(&self, believed: usize, wrong: usize) {
-        let mut credit = self.credit.lock().unwrap_or_else(PoisonError::into_inner);
-        if wrong > believed / TOLERATED_SHARE {
-            credit.suspended = credit.suspended.saturating_add(believed << credit.distrust.min(MOST_DISTRUST));
-            credit.distrust = (credit.distrust + 1).min(MOST_DISTRUST);
-        } else if believed > 0 {
-            credit.distrust = credit.distrust.saturating_sub(1);
-        }
     }
 }
 
@@ -102,7 +68,8 @@ pub(crate) fn recover_hinted<E>(
     book: &KeyBook,
     recover: impl FnOnce(&RecoverBatch) -> Result<Vec<Verdict<Signer>>, E>,
 ) -> Result<(Vec<Verdict<Signer>>, HintReport), E> {
-    let believed = hints.source.believes(batch.len());
+    // A few are recovered as soon as proven.
+    let believed = batch.len() > cpu.platform.few() && hints.source.credit.extends_to(batch.len());
     let candidates = if believed { cpu.install(|| candidates(batch, hints, book)) } else { Vec::new() };
     let proven = cpu.install(|| prove(cpu.platform, &candidates, |run| claims_of(cpu.platform, run)));
     let mut signers = vec![None; batch.len()];
@@ -129,7 +96,7 @@ pub(crate) fn recover_hinted<E>(
     let wrong = candidates.iter().filter(|candidate| {
         !matches!(verdicts.get(candidate.index), Some(Verdict::Valid(signer)) if *signer == candidate.signer)
     });
-    hints.source.settle(candidates.len(), wrong.count());
+    hints.source.credit.settle(candidates.len(), wrong.count());
     Ok((verdicts, report))
 }
 
@@ -153,7 +120,7 @@ fn candidates(batch: &RecoverBatch, hints: Hints<'_>, book: &KeyBook) -> Vec<Can
     hints.senders.par_iter().enumerate().with_min_len(CANDIDATES_PER_TASK).filter_map(candidate).collect()
 }
 
-fn claims_of(platform: Platform, run: &[Candidate]) -> Vec<Option<Claim>> {
+fn claims_of(platform: Platform, run: &[Candidate]) -> Claims {
     let subjects: Vec<Subject> = run.iter().map(|candidate| candidate.subject).collect();
     claims(platform, &subjects)
 }

@@ -4,6 +4,7 @@
 
 mod audit;
 mod batch_check;
+mod credit;
 mod ecdsa;
 mod ecdsa_claims;
 mod hash;
@@ -23,6 +24,7 @@ use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
 use crate::scheme::ecdsa::{RecoverItem, VerifyItem};
 use crate::scheme::hash::HashFunction;
 use crate::verdict::{Reason, Verdict};
+use credit::Credit;
 
 pub use audit::{Audit, AuditReport};
 pub use hash::{KeccakLanes, Sha256Lanes, hash_each, keccak256, keccak256_of_keys, sha256, sha256d};
@@ -43,6 +45,8 @@ const TASK_BYTES: usize = 1 << 16;
 pub struct CpuBackend {
     pool: Option<rayon::ThreadPool>,
     platform: Platform,
+    /// How batch checks of BIP-340 signatures fared.
+    schnorr_credit: Credit,
 }
 
 impl CpuBackend {
@@ -53,7 +57,7 @@ impl CpuBackend {
             .thread_name(|index| format!("phalanx-cpu-{index}"))
             .build()
             .map_err(|source| Error::ThreadPool { threads, source })?;
-        Ok(Self { pool: Some(pool), platform: Platform::detect() })
+        Ok(Self { pool: Some(pool), ..Self::default() })
     }
 
     /// The same backend, with another form of the lanes than the fastest that this machine has.
@@ -108,6 +112,10 @@ impl CpuBackend {
         batch: &Batch<C>,
         check: impl Fn(BlockItems<'_, C>) -> Vec<Result<T, Reason>> + Sync,
     ) -> Vec<Verdict<T>> {
+        if batch.len() <= self.platform.few() {
+            // They are done before another thread has woken.
+            return check(BlockItems { batch, indices: 0..batch.len() }).into_iter().map(Verdict::from).collect();
+        }
         let threads = self.threads();
         let blocks = batch.len().div_ceil(ecdsa::BLOCK).next_multiple_of(threads);
         let size = batch.len().div_ceil(blocks.max(1)).next_multiple_of(LANES);

@@ -3,7 +3,7 @@
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
 
-use crate::arithmetic::batch_equation::Claim;
+use crate::arithmetic::batch_equation::{Claim, Claims};
 use crate::arithmetic::ecdsa::{BLOCK, Named, combine, lift};
 use crate::arithmetic::{Platform, Scalar, limbs};
 use crate::scheme::schnorr::{SchnorrBatch, SchnorrItem};
@@ -22,58 +22,83 @@ impl CpuBackend {
     /// it, is that of the exact check.
     #[must_use]
     pub fn verify_schnorr(&self, batch: &SchnorrBatch) -> Vec<Verdict<()>> {
+        if batch.len() <= self.platform.few() {
+            // They are done before another thread has woken, and no sooner in a batch.
+            let places: Vec<usize> = (0..batch.len()).collect();
+            return verify_exactly(self.platform, batch, &places).into_iter().map(Verdict::from).collect();
+        }
         self.install(|| {
-            let mut verdicts: Vec<Result<(), Reason>> = (0..batch.len())
+            let checked: Vec<bool> = (0..batch.len())
                 .into_par_iter()
                 .with_min_len(ITEMS_PER_TASK)
-                .filter_map(|index| batch.get(index))
-                .map(|item| item.and_then(|item| item.check()))
+                .map(|place| checked(batch, place).is_ok())
                 .collect();
-            let open: Vec<(usize, SchnorrItem)> = verdicts
-                .iter()
-                .enumerate()
-                .filter(|(_, verdict)| verdict.is_ok())
-                .filter_map(|(index, _)| Some((index, batch.get(index)?.ok()?)))
-                .collect();
-            let proven = prove(self.platform, &open, |run| claims(self.platform, run));
-            let rest: Vec<_> =
-                open.into_iter().zip(proven).filter(|(_, proven)| !proven).map(|(open, _)| open).collect();
-            let exact: Vec<_> =
-                rest.par_chunks(BLOCK).flat_map_iter(|block| verify_exactly(self.platform, block)).collect();
-            for ((index, _), verdict) in rest.iter().zip(exact) {
-                verdicts[*index] = verdict;
+            let open: Vec<usize> = checked.iter().enumerate().filter_map(|(place, ok)| ok.then_some(place)).collect();
+            let credited = self.schnorr_credit.extends_to(open.len());
+            let mut proven = vec![false; batch.len()];
+            if credited {
+                let proofs = prove(self.platform, &open, |run| claims(self.platform, batch, run));
+                for (place, holds) in open.iter().zip(proofs) {
+                    proven[*place] = holds;
+                }
             }
-            verdicts.into_iter().map(Verdict::from).collect()
+            let rest: Vec<usize> = (0..batch.len()).filter(|place| !proven[*place]).collect();
+            let exact: Vec<_> =
+                rest.par_chunks(BLOCK).flat_map_iter(|places| verify_exactly(self.platform, batch, places)).collect();
+            let mut verdicts = vec![Verdict::Valid(()); batch.len()];
+            for (place, verdict) in rest.iter().zip(exact) {
+                verdicts[*place] = verdict.into();
+            }
+            if credited {
+                let wrong = open.iter().filter(|place| !verdicts[**place].is_valid()).count();
+                self.schnorr_credit.settle(open.len(), wrong);
+            }
+            verdicts
         })
     }
 }
 
-/// What each signature claims: R = s G - e P, with R and P the points of even y at r and at the key.
-fn claims(platform: Platform, items: &[(usize, SchnorrItem)]) -> Vec<Option<Claim>> {
-    let names: Vec<Named> = items.iter().flat_map(|(_, item)| [even(item.r()), even(item.key())]).collect();
+/// The item at a place, if it parsed and passes the checks that need no curve.
+fn checked(batch: &SchnorrBatch, place: usize) -> Result<SchnorrItem, Reason> {
+    // No place here is past the end.
+    let item = batch.get(place).unwrap_or(Err(Reason::Mismatch))?;
+    item.check().map(|()| item)
+}
+
+/// What each signature claims, of items that pass every check: R = s G - e P, with R and P the points of even y at r and at the
+/// key.
+fn claims(platform: Platform, batch: &SchnorrBatch, places: &[usize]) -> Claims {
+    let items = || places.iter().filter_map(|place| checked(batch, *place).ok());
+    let mut names: Vec<Named> = Vec::with_capacity(2 * places.len());
+    for item in items() {
+        names.extend([even(item.r()), even(item.key())]);
+    }
     let (points, on_curve) = lift(platform, &names);
     let (points, _) = points.as_chunks::<2>();
     let (on_curve, _) = on_curve.as_chunks::<2>();
-    let claim = |(((_, item), points), on_curve): ((&(usize, SchnorrItem), &[_; 2]), &[bool; 2])| {
-        (*on_curve == [true, true]).then(|| Claim {
-            ephemeral: points[0],
+    let mut claims = Claims::with_capacity(places.len());
+    for ((item, [ephemeral, key]), on_curve) in items().zip(points).zip(on_curve) {
+        claims.push(*on_curve, || Claim {
+            ephemeral: *ephemeral,
             // In range, as was checked.
             generator_factor: Scalar::from_be_bytes_reduced(item.s()),
-            key: points[1],
+            key: *key,
             key_factor: -Scalar::from_be_bytes_reduced(item.challenge()),
-        })
-    };
-    items.iter().zip(points).zip(on_curve).map(claim).collect()
+        });
+    }
+    claims
 }
 
-/// Verifies by itself each item of a block that passed the checks which need no curve (BIP-340, "Verification").
-fn verify_exactly(platform: Platform, block: &[(usize, SchnorrItem)]) -> Vec<Result<(), Reason>> {
-    let names: Vec<Named> = block.iter().map(|(_, item)| even(item.key())).collect();
+/// Verifies by itself each of some items, up to a block of them (BIP-340, "Verification").
+fn verify_exactly(platform: Platform, batch: &SchnorrBatch, places: &[usize]) -> Vec<Result<(), Reason>> {
+    let checked: Vec<Result<SchnorrItem, Reason>> = places.iter().map(|place| checked(batch, *place)).collect();
+    let items: Vec<&SchnorrItem> = checked.iter().flatten().collect();
+    let names: Vec<Named> = items.iter().map(|item| even(item.key())).collect();
     let (keys, on_curve) = lift(platform, &names);
-    let factors = |((_, item), key): (&(usize, SchnorrItem), _)| {
+    let factors = |(item, key): (&&SchnorrItem, _)| {
         (Scalar::from_be_bytes_reduced(item.s()), -Scalar::from_be_bytes_reduced(item.challenge()), key)
     };
-    let sums = combine(platform, &block.iter().zip(keys).map(factors).collect::<Vec<_>>());
+    let sums = combine(platform, &items.iter().zip(keys).map(factors).collect::<Vec<_>>());
     let verdict = |item: &SchnorrItem, on_curve: bool, sum: Option<[u8; 64]>| {
         if !on_curve {
             return Err(Reason::KeyNotOnCurve);
@@ -82,7 +107,12 @@ fn verify_exactly(platform: Platform, block: &[(usize, SchnorrItem)]) -> Vec<Res
         let holds = sum.is_some_and(|sum| sum[63] & 1 == 0 && sum[..32] == item.r()[..]);
         if holds { Ok(()) } else { Err(Reason::Mismatch) }
     };
-    block.iter().zip(on_curve).zip(sums).map(|(((_, item), on_curve), sum)| verdict(item, on_curve, sum)).collect()
+    let mut exact = items.iter().zip(on_curve).zip(sums).map(|((item, on_curve), sum)| verdict(item, on_curve, sum));
+    // As many are exact as passed; the verdicts are counted by the caller.
+    checked
+        .iter()
+        .filter_map(|checked| checked.as_ref().map_or_else(|reason| Some(Err(*reason)), |_| exact.next()))
+        .collect()
 }
 
 /// The point at an x coordinate below p whose y is even.

@@ -45,6 +45,13 @@ pub(crate) fn backends() -> Vec<(&'static str, &'static Verifier)> {
     backends.iter().map(|(name, verifier)| (*name, verifier)).collect()
 }
 
+/// The CPU in every form of the lanes, without a history: where many signatures proved wrong, fewer are checked in batches.
+pub(crate) fn untried() -> impl Iterator<Item = (&'static str, Verifier)> {
+    Platform::available()
+        .into_iter()
+        .map(|platform| (platform.name(), CpuBackend::default().on_platform(platform).into()))
+}
+
 /// NIST's short and long messages for SHA-256 (CAVP, byte-oriented), with their digests.
 pub(crate) fn sha256_known_answers() -> Option<Vec<(Vec<u8>, [u8; 32])>> {
     let folder = test_data("vectors")?;

@@ -13,7 +13,9 @@ const CHAINS: usize = 2;
 pub(crate) fn lift<F: FieldLanes>(names: &[Named]) -> (Vec<AffinePoint>, Vec<bool>) {
     let mut points = vec![GENERATOR; names.len()];
     let mut on_curve = vec![false; names.len()];
-    let (mut compressed, mut uncompressed) = (Vec::new(), Vec::new());
+    let named_by_x = names.iter().filter(|name| matches!(name, Named::Compressed { .. })).count();
+    let mut compressed = Vec::with_capacity(named_by_x);
+    let mut uncompressed = Vec::with_capacity(names.len() - named_by_x);
     for (index, name) in names.iter().enumerate() {
         match name {
             Named::Compressed { x, .. } => compressed.push((index, *x)),

@@ -26,12 +26,9 @@ use multiply::Combination;
 /// Items that go through the steps together: what is inverted by one inversion, and fits the second-level cache.
 pub(crate) const BLOCK: usize = 256;
 
-/// Items of a block that is done one at a time, at most: a vector takes as long for one item as for all its lanes.
-const FEW: usize = 3;
-
-/// The form that a block of this many items is done in.
+/// The form that a block of this many items is done in: a few are done one at a time.
 fn form(platform: Platform, items: usize) -> Platform {
-    if items <= FEW { Platform::PORTABLE } else { platform }
+    if items <= platform.few() { Platform::PORTABLE } else { platform }
 }
 
 /// A point as keys and signatures name it: by numbers below p, which may be no point's.
@@ -195,7 +192,7 @@ impl<F: FieldLanes> Sums<F> {
         let groups = combinations.len().div_ceil(F::LANES);
         self.points.clear();
         self.exceptional.clear();
-        if combinations.len() <= FEW {
+        if combinations.len() <= F::FEW {
             self.exceptional.resize(groups, LaneMask::MAX);
             return;
         }

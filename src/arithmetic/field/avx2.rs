@@ -42,6 +42,7 @@ impl Avx2 {
 // constructors, is there only where AVX2 was detected (see `FieldLanes`).
 impl FieldLanes for Avx2 {
     const LANES: usize = 4;
+    const FEW: usize = 3;
 
     #[inline(always)]
     fn outlined<K: Kernel>(kernel: K) -> K::Output {
@@ -294,23 +295,19 @@ fn reduce(mut columns: [V; 17]) -> Vectors {
 #[target_feature(enable = "avx2")]
 #[inline]
 fn canonical(limbs: &Vectors) -> Vectors {
-    let (mask, top_mask) = (splat(LIMB), splat((1 << 24) - 1));
+    let top_mask = splat((1 << 24) - 1);
     let mut limbs = *limbs;
-    // The first pass leaves less than 2^256 + 2^43, the second less than 2^256.
-    for _ in 0..2 {
-        let excess = ripple(&mut limbs);
-        limbs[0] = add(limbs[0], mul(excess, splat(977)));
-        limbs[1] = add(limbs[1], shl::<3>(excess));
-    }
+    // What is above 256 bits is folded once; what carries bring up after that leaves less than 2^256 + 2^238.
+    let excess = shr::<24>(limbs[8]);
+    limbs[8] = and(limbs[8], top_mask);
+    limbs[0] = add(limbs[0], mul(excess, splat(977)));
+    limbs[1] = add(limbs[1], shl::<3>(excess));
     ripple(&mut limbs);
-    // At least p exactly if adding 2^256 - p carries out of 256 bits.
+    // At least p, and below 2 p, exactly if adding 2^256 - p carries out of 256 bits.
     let mut reduced = limbs;
     reduced[0] = add(reduced[0], splat(977));
     reduced[1] = add(reduced[1], splat(1 << 3));
-    for limb in 0..8 {
-        reduced[limb + 1] = add(reduced[limb + 1], shr::<BITS>(reduced[limb]));
-        reduced[limb] = and(reduced[limb], mask);
-    }
+    ripple(&mut reduced);
     let below = _mm256_cmpeq_epi64(shr::<24>(reduced[8]), _mm256_setzero_si256());
     reduced[8] = and(reduced[8], top_mask);
     for limb in 0..9 {
@@ -319,18 +316,15 @@ fn canonical(limbs: &Vectors) -> Vectors {
     limbs
 }
 
-/// Carries from limb to limb; takes off, and returns, what is above 256 bits.
+/// Carries from limb to limb; the last keeps what comes to it.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn ripple(limbs: &mut Vectors) -> V {
+fn ripple(limbs: &mut Vectors) {
     let mask = splat(LIMB);
     for limb in 0..8 {
         limbs[limb + 1] = add(limbs[limb + 1], shr::<BITS>(limbs[limb]));
         limbs[limb] = and(limbs[limb], mask);
     }
-    let excess = shr::<24>(limbs[8]);
-    limbs[8] = and(limbs[8], splat((1 << 24) - 1));
-    excess
 }
 
 #[target_feature(enable = "avx2")]

@@ -51,6 +51,7 @@ impl Ifma {
 // its constructors, is there only where they were detected (see `FieldLanes`).
 impl FieldLanes for Ifma {
     const LANES: usize = 8;
+    const FEW: usize = 3;
 
     #[inline(always)]
     fn outlined<K: Kernel>(kernel: K) -> K::Output {
@@ -271,8 +272,8 @@ fn reduce(mut columns: [V; 10]) -> Vectors {
 #[inline]
 fn canonical(limbs: &Vectors) -> Vectors {
     let (mask, top_mask) = (splat(LIMB), splat(TOP_LIMB));
-    // The first pass leaves less than 2^256 + 2^217, the second less than 2^256.
-    let limbs = carry(carry(*limbs));
+    // Less than 2^256 + 2^217, so less than 2 p.
+    let limbs = carry(*limbs);
     // At least p exactly if adding 2^256 - p carries out of 256 bits.
     let mut reduced = limbs;
     reduced[0] = add(reduced[0], splat(FOLD_256));

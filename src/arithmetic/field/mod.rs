@@ -42,6 +42,11 @@ pub(crate) trait FieldLanes: Copy + Send + Sync + 'static {
     /// The number of lanes, at most eight.
     const LANES: usize;
 
+    /// Items of a block that are sooner done one at a time, at most. Lanes that stay empty cost what full ones cost, and a block
+    /// has inversions to itself: three items took 38 µs each in a vector of eight, 33 in one of four, 32 by themselves, and in one
+    /// lane eight took 34 (`cargo xtask peers`, "items", amd-epyc-family-25-model-17).
+    const FEW: usize;
+
     /// Calls `kernel`, not inlined, compiled with the features that the form needs.
     fn outlined<K: Kernel>(kernel: K) -> K::Output;
 

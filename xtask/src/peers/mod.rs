@@ -34,6 +34,13 @@ pub(crate) struct Row<'a> {
     pub(crate) peers: Vec<Contender<'a>>,
 }
 
+impl Row<'_> {
+    /// Its name and length, as it is printed and asked for.
+    fn title(&self) -> String {
+        format!("{} ({} items)", self.name, self.items)
+    }
+}
+
 /// Who answers.
 pub(crate) struct Contender<'a> {
     pub(crate) name: &'static str,
@@ -70,13 +77,13 @@ impl<'a> Contender<'a> {
 /// Every row, in the order of the table. Making a subject's rows signs their inputs, so only those asked for are made.
 fn rows(filter: &str) -> Vec<Row<'static>> {
     let rows = hash::rows().into_iter().chain(merkle::rows()).chain(ecdsa::rows());
-    rows.filter(|row| row.name.contains(filter)).collect()
+    rows.filter(|row| row.title().contains(filter)).collect()
 }
 
 /// What is asked of the chore.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Asked {
-    /// Part of the names of the rows to measure; empty for all of them.
+    /// Part of the titles of the rows to measure; empty for all of them.
     filter: String,
     /// The form of the lanes that ours works with; the one that is detected if none is named.
     form: Option<String>,
@@ -128,7 +135,7 @@ pub(crate) fn peers(arguments: &[String]) -> Result<(), String> {
 }
 
 fn print(row: &Row<'_>, platform: Platform, measured: &[Measured]) {
-    println!("\n{} ({} items, ours in {})", row.name, row.items, platform.name());
+    println!("\n{}, ours in {}", row.title(), platform.name());
     println!("  {:<28} {:>7} {:>12} {:>10} {:>14}", "", "threads", "ns an item", "cycles", "ratio to ours");
     for line in measured {
         let cycles = line.cycles.map_or_else(|| "-".to_owned(), |cycles| format!("{cycles:.0}"));
