@@ -113,6 +113,13 @@ impl FieldLanes for Avx2 {
     }
 
     #[inline(always)]
+    fn multiply_by(&mut self, factor: &Self) {
+        self.magnitude.max(factor.magnitude).at_most(1);
+        // SAFETY: see above.
+        unsafe { multiply_by(&mut self.limbs, &factor.limbs) }
+    }
+
+    #[inline(always)]
     fn square(&self) -> Self {
         self.magnitude.at_most(2);
         // SAFETY: see above.
@@ -192,6 +199,18 @@ macro_rules! sum {
 #[target_feature(enable = "avx2")]
 #[inline(never)]
 fn multiply(a: &Vectors, b: &Vectors) -> Vectors {
+    multiply_inlined(a, b)
+}
+
+#[target_feature(enable = "avx2")]
+#[inline(never)]
+fn multiply_by(a: &mut Vectors, b: &Vectors) {
+    *a = multiply_inlined(a, b);
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn multiply_inlined(a: &Vectors, b: &Vectors) -> Vectors {
     let c0 = sum!(a, b: 0 0);
     let c1 = sum!(a, b: 0 1, 1 0);
     let c2 = sum!(a, b: 0 2, 1 1, 2 0);

@@ -9,15 +9,16 @@ const CHAINS: usize = 2;
 /// Lanes of [`CHAINS`] vectors, at most.
 const MOST_LANES: usize = CHAINS * LaneMask::BITS as usize;
 
-/// Vectors to be inverted together, and room for their products.
+/// Vectors to be inverted together.
 pub(crate) struct Inverter<F> {
     elements: Vec<F>,
-    products: Vec<F>,
+    /// For each the product of those before it in its chain, and then its inverse.
+    inverses: Vec<F>,
 }
 
 impl<F: FieldLanes> Inverter<F> {
     pub(crate) const fn new() -> Self {
-        Self { elements: Vec::new(), products: Vec::new() }
+        Self { elements: Vec::new(), inverses: Vec::new() }
     }
 
     /// Forgets what was inverted.
@@ -35,10 +36,10 @@ impl<F: FieldLanes> Inverter<F> {
     /// The inverses, in the order of what was pushed. Magnitude 1.
     #[inline(always)]
     pub(crate) fn inverses(&self) -> &[F] {
-        &self.elements
+        &self.inverses
     }
 
-    /// Inverts every lane of every vector pushed. Lanes that are zero are reported, by the vector's index, and left as one.
+    /// Inverts every lane of every vector pushed. Lanes that are zero are reported, by the vector's index, and taken for one.
     ///
     /// One zero makes the product of its lane zero, so they are looked for only where there is one, at the price of a
     /// test for each vector.
@@ -57,11 +58,10 @@ impl<F: FieldLanes> Inverter<F> {
             products = self.multiply(one);
         }
         invert_lanes(&mut products);
-        for (index, element) in self.elements.iter_mut().enumerate().rev() {
+        for (index, (element, inverse)) in self.elements.iter().zip(&mut self.inverses).enumerate().rev() {
             let suffix = &mut products[index % CHAINS];
-            let inverse = suffix.mul(&self.products[index]);
-            *suffix = suffix.mul(element);
-            *element = inverse;
+            inverse.multiply_by(suffix);
+            suffix.multiply_by(element);
         }
     }
 
@@ -69,12 +69,12 @@ impl<F: FieldLanes> Inverter<F> {
     #[inline(always)]
     fn multiply(&mut self, one: F) -> [F; CHAINS] {
         let mut products = [one; CHAINS];
-        self.products.clear();
-        self.products.reserve(self.elements.len());
+        self.inverses.clear();
+        self.inverses.reserve(self.elements.len());
         for (index, element) in self.elements.iter().enumerate() {
             let product = &mut products[index % CHAINS];
-            self.products.push(*product);
-            *product = product.mul(element);
+            self.inverses.push(*product);
+            product.multiply_by(element);
         }
         products
     }

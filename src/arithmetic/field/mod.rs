@@ -42,9 +42,9 @@ pub(crate) trait FieldLanes: Copy + Send + Sync + 'static {
     /// The number of lanes, at most eight.
     const LANES: usize;
 
-    /// Items of a block that are sooner done one at a time, at most. Lanes that stay empty cost what full ones cost, and a block
-    /// has inversions to itself: three items took 38 µs each in a vector of eight, 33 in one of four, 32 by themselves, and in one
-    /// lane eight took 34 (`cargo xtask peers`, "items", amd-epyc-family-25-model-17).
+    /// Items of a block that are as soon done one at a time, at most. Lanes that stay empty cost what full ones cost, and a block
+    /// has inversions to itself: a vector takes as long as three items do by themselves (`2026-11-25-peers.csv` under
+    /// `benches/record`, batches of 1 to 8).
     const FEW: usize;
 
     /// Calls `kernel`, not inlined, compiled with the features that the form needs.
@@ -74,6 +74,13 @@ pub(crate) trait FieldLanes: Copy + Send + Sync + 'static {
 
     /// The product, of magnitude 1. Takes magnitude 1, or for one factor what [`operand`](Self::operand) gives.
     fn mul(&self, other: &Self) -> Self;
+
+    /// Becomes its product with a factor, both of magnitude 1: [`mul`](Self::mul) in place, since a vector in memory takes long to
+    /// move.
+    #[inline(always)]
+    fn multiply_by(&mut self, factor: &Self) {
+        *self = self.mul(factor);
+    }
 
     /// The square, of magnitude 1, from magnitude 1.
     fn square(&self) -> Self;
@@ -107,31 +114,38 @@ pub(crate) trait FieldLanes: Copy + Send + Sync + 'static {
 /// 176, 220, 223: 253 squarings, 13 multiplications.
 #[inline(always)]
 pub(crate) fn square_root_candidates<F: FieldLanes, const K: usize>(a: &[F; K]) -> [F; K] {
-    let x2 = square_multiply(a, 1, a);
-    let x3 = square_multiply(&x2, 1, a);
-    let x22 = {
-        let x6 = square_multiply(&x3, 3, &x3);
-        let x9 = square_multiply(&x6, 3, &x3);
-        let x11 = square_multiply(&x9, 2, &x2);
-        square_multiply(&x11, 11, &x11)
-    };
-    let x44 = square_multiply(&x22, 22, &x22);
-    let x88 = square_multiply(&x44, 44, &x44);
-    let x176 = square_multiply(&x88, 88, &x88);
-    let x220 = square_multiply(&x176, 44, &x44);
-    let x223 = square_multiply(&x220, 3, &x3);
-    let mut root = square_multiply(&x223, 23, &x22);
-    root = square_multiply(&root, 6, &x2);
-    F::square_times(&mut root, 2);
-    root
+    let mut x2 = *a;
+    square_multiply(&mut x2, 1, a);
+    let mut x3 = x2;
+    square_multiply(&mut x3, 1, a);
+    let mut power = x3;
+    square_multiply(&mut power, 3, &x3);
+    square_multiply(&mut power, 3, &x3);
+    square_multiply(&mut power, 2, &x2);
+    let x11 = power;
+    square_multiply(&mut power, 11, &x11);
+    let x22 = power;
+    square_multiply(&mut power, 22, &x22);
+    let x44 = power;
+    square_multiply(&mut power, 44, &x44);
+    let x88 = power;
+    square_multiply(&mut power, 88, &x88);
+    square_multiply(&mut power, 44, &x44);
+    square_multiply(&mut power, 3, &x3);
+    // 223 ones, a zero, 22 ones, four zeros, two ones, two zeros.
+    square_multiply(&mut power, 23, &x22);
+    square_multiply(&mut power, 6, &x2);
+    F::square_times(&mut power, 2);
+    power
 }
 
-/// base^(2^times) multiplied by `factor`.
+/// Becomes power^(2^times) multiplied by `factor`.
 #[inline(always)]
-fn square_multiply<F: FieldLanes, const K: usize>(base: &[F; K], times: usize, factor: &[F; K]) -> [F; K] {
-    let mut power = *base;
-    F::square_times(&mut power, times);
-    std::array::from_fn(|index| power[index].mul(&factor[index]))
+fn square_multiply<F: FieldLanes, const K: usize>(power: &mut [F; K], times: usize, factor: &[F; K]) {
+    F::square_times(power, times);
+    for (power, factor) in power.iter_mut().zip(factor) {
+        power.multiply_by(factor);
+    }
 }
 
 /// A bound on an element's limbs, carried in debug builds only.
