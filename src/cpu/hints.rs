@@ -70,8 +70,15 @@ pub(crate) fn recover_hinted<E>(
 ) -> Result<(Vec<Verdict<Signer>>, HintReport), E> {
     // A few are recovered as soon as proven.
     let believed = batch.len() > cpu.platform.few() && hints.source.credit.extends_to(batch.len());
-    let candidates = if believed { cpu.install(|| candidates(batch, hints, book)) } else { Vec::new() };
-    let proven = cpu.install(|| prove(cpu.platform, &candidates, |run| claims_of(cpu.platform, run)));
+    let (candidates, proven) = if believed {
+        cpu.install(|| {
+            let candidates = candidates(batch, hints, book);
+            let proven = prove(cpu.platform, &candidates, |run| claims_of(cpu.platform, run));
+            (candidates, proven)
+        })
+    } else {
+        Default::default()
+    };
     let mut signers = vec![None; batch.len()];
     for (candidate, _) in candidates.iter().zip(&proven).filter(|(_, proven)| **proven) {
         signers[candidate.index] = Some(candidate.signer);

@@ -5,7 +5,6 @@ use phalanx::cpu::{Audit, HintSource, Hints};
 use phalanx::scheme::ecdsa::{Address, Signer};
 use phalanx::scheme::schnorr::{SchnorrBatch, SchnorrItem};
 use phalanx::{Verdict, Verifier};
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use secp256k1::{Keypair, SecretKey, XOnlyPublicKey, schnorr};
 
 use super::ecdsa::{Signed, VALID, hash, libsecp256k1_recover, recover_batch, word};
@@ -102,12 +101,8 @@ fn bip340(name: &str, count: usize, step: usize) -> Row<'static> {
         name: name.to_owned(),
         items: count,
         ours: Contender::batch("phalanx", move |verifier| {
-            // Challenges are hashed on the same threads, as libsecp256k1 hashes them.
-            let item =
-                |(message, signature, key): &([u8; 32], [u8; 64], [u8; 32])| SchnorrItem::new(message, signature, key);
-            let items: Vec<SchnorrItem> =
-                verifier.cpu_backend().install(|| ours.par_iter().with_min_len(256).map(item).collect());
-            let batch: SchnorrBatch = items.into_iter().collect();
+            let items = ours.iter().map(|(message, signature, key)| SchnorrItem::new(message, signature, key));
+            let batch: SchnorrBatch = items.collect();
             let verdicts = verifier.verify_schnorr(&batch).unwrap_or_default();
             verdicts.iter().map(|verdict| answer(verdict.is_valid())).collect()
         }),
