@@ -100,7 +100,7 @@ fn a_long_list_keeps_its_order() {
     assert!(is_valid.contains(&true) && is_valid.contains(&false));
     // The invalid ones at the length's prime, so that they come to lie at all places of a chunk.
     let count = 40_000;
-    let row = |index: usize| if index % 4_001 == 0 { 5 } else { index % 4 };
+    let row = |index: usize| if index.is_multiple_of(4_001) { 5 } else { index % 4 };
     let long: String = (0..count).flat_map(|index| [lines[row(index)], "\n"]).collect();
     let folder = Folder::new("long-list");
     let file = folder.path("long.csv");

@@ -81,7 +81,7 @@ pub(crate) fn verify(name: &str, cases: &[Case<VerifyItem, ()>]) {
             }
         }
     }
-    let recoveries: Vec<_> = cases.iter().map(|(item, due)| recovery(name, item, due)).collect();
+    let recoveries: Vec<_> = cases.iter().map(|(item, due)| recovery(name, item, *due)).collect();
     recover(&format!("{name}, recovered"), &recoveries);
 }
 
@@ -98,7 +98,9 @@ pub(crate) fn schnorr(name: &str, cases: &[Case<SchnorrItem, ()>]) {
             let verdicts = verifier.verify_schnorr(&batch).expect("the check is made");
             assert_same(&format!("{name}, {form}, {way}"), &verdicts, &due);
         };
-        cases.iter().for_each(|case| assert_all("by itself", std::slice::from_ref(case)));
+        for case in cases {
+            assert_all("by itself", std::slice::from_ref(case));
+        }
         assert_all("all", cases);
         assert_all("all that are valid", &valid);
         for (length, cut) in cuts(cases).into_iter().chain(cuts(&valid)) {
@@ -127,7 +129,9 @@ fn cuts<I: Copy, T: Copy>(cases: &[Case<I, T>]) -> Vec<(usize, Vec<Case<I, T>>)>
 
 fn columns<C: Columns, T: Copy>(cases: &[Case<C::Item, T>]) -> (Batch<C>, Vec<Verdict<T>>) {
     let mut batch = Batch::with_capacity(cases.len());
-    cases.iter().for_each(|(item, _)| batch.push_parsed(*item));
+    for (item, _) in cases {
+        batch.push_parsed(*item);
+    }
     (batch, cases.iter().map(|(_, due)| *due).collect())
 }
 
@@ -194,7 +198,7 @@ fn audited(place: &str, verifier: &Verifier, cases: &[Case<RecoverItem, Signer>]
 }
 
 /// What recovery has to say of a verification: the signer, if it is valid, by the one id that leads to it.
-fn recovery(name: &str, item: &Result<VerifyItem, Reason>, due: &Verdict<()>) -> Case<RecoverItem, Signer> {
+fn recovery(name: &str, item: &Result<VerifyItem, Reason>, due: Verdict<()>) -> Case<RecoverItem, Signer> {
     let item = match item {
         Ok(item) => item,
         Err(reason) => return (Err(*reason), Verdict::Invalid(*reason)),
