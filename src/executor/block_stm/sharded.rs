@@ -89,7 +89,7 @@ impl ShardedExecutor {
         let threads = threads_worth(block, &self.workers);
         let (stayed, shards) = self.run_lanes(&run, &lanes, threads)?;
         let scheduler = Scheduler::new(stayed, lead(threads));
-        let (outcome, executed) = complete(&self.workers, threads, &run, &scheduler, false, forks)?;
+        let (outcome, executed) = complete(&self.workers, threads, &run, &scheduler, true, forks)?;
         let in_order = run.statistics();
         self.statistics.add(ExecutionStatistics {
             executions: in_order.executions + lanes.iter().map(Vec::len).sum::<usize>() as u64,
