@@ -156,3 +156,30 @@ fn signed(a: [u64; 3]) -> Half {
     debug_assert_eq!(magnitude[2], 0, "a half has at most 128 bits");
     Half { magnitude: join(magnitude[0], magnitude[1]), negative }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn non_adjacent_forms_make_up_their_halves() {
+        let edges = [0, 1, 2, 15, 16, 17, 31, 32, u128::MAX, u128::MAX - 15, 1 << 127, (1 << 127) - 1];
+        let random = (1..200_u128).map(|index| index.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
+        for (magnitude, negative) in edges.into_iter().chain(random).flat_map(|half| [(half, false), (half, true)]) {
+            for width in 2..=8 {
+                let half = Half { magnitude, negative };
+                let digits = half.non_adjacent(width);
+                let sum = digits.iter().rev().fold(Scalar::ZERO, |sum, digit| {
+                    let size = u128::from(digit.unsigned_abs());
+                    sum + sum + Half { magnitude: size, negative: *digit < 0 }.to_scalar()
+                });
+                assert_eq!(sum, half.to_scalar(), "{half:?}, {width}");
+                assert!(digits.iter().all(|digit| *digit == 0 || digit % 2 != 0), "{half:?}, {width}");
+                assert!(digits.iter().all(|digit| i32::from(*digit).abs() < 1 << (width - 1)), "{half:?}, {width}");
+                let neighbours = digits.windows(width as usize);
+                let crowded = neighbours.filter(|digits| digits.iter().filter(|digit| **digit != 0).count() > 1);
+                assert_eq!(crowded.count(), 0, "{half:?}, {width}");
+            }
+        }
+    }
+}

@@ -77,7 +77,7 @@ pub(crate) fn recover_hinted<E>(
             (candidates, proven)
         })
     } else {
-        Default::default()
+        (Vec::new(), Vec::new())
     };
     let mut signers = vec![None; batch.len()];
     for (candidate, _) in candidates.iter().zip(&proven).filter(|(_, proven)| **proven) {
