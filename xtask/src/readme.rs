@@ -16,7 +16,8 @@ const END: &str = "<!-- end -->";
 type Render = fn(&Record) -> Result<String, String>;
 
 /// The kinds of records that the README tells of.
-const SECTIONS: [(&str, Render); 4] = [("run", run), ("lanes", lanes), ("gpu", gpu), ("execute", execute)];
+const SECTIONS: [(&str, Render); 5] =
+    [("run", run), ("lanes", lanes), ("gpu", gpu), ("route", route), ("execute", execute)];
 
 pub(crate) fn readme() -> Result<(), String> {
     let root = Path::new("");
@@ -120,6 +121,22 @@ fn gpu(record: &Record) -> Result<String, String> {
     Ok(text)
 }
 
+/// Batches that the router divided, beside the better of the CPU and the GPU alone: of each kind of work the worst ratio.
+fn route(record: &Record) -> Result<String, String> {
+    let mut text = "| | batches of | times the better one alone, at worst |\n|---|---|---|\n".to_owned();
+    let mut works: Vec<&str> = record.rows().map(|row| row.text("work")).collect();
+    works.dedup();
+    for work in works {
+        let rows = record.rows().filter(|row| row.text("work") == work);
+        let numbers = |column: &str| rows.clone().map(|row| row.number(column)).collect::<Result<Vec<_>, _>>();
+        let (items, ratios) = (numbers("items")?, numbers("ratio")?);
+        let least = items.iter().copied().fold(f64::INFINITY, f64::min);
+        let [most, worst] = [items, ratios].map(|numbers| numbers.into_iter().fold(0.0, f64::max));
+        let _ = writeln!(text, "| {work} | {} to {} | {worst:.2} |", grouped(least), grouped(most));
+    }
+    Ok(text)
+}
+
 /// Execution by Block-STM as `run` does it, beside the sequential executor.
 fn execute(record: &Record) -> Result<String, String> {
     const BLOCK_STM: &str = "block-stm, 2 threads";
@@ -180,6 +197,10 @@ mod tests {
                        \"a, b\",u32,verify of 9: times libsecp256k1,1.5,\n";
         let table = gpu(&read(&format!("adapter,variant,figure,value,unit\n{figures}"))).unwrap();
         assert_eq!(table.lines().nth(2), Some("| verify of 9, variant u32 | 1,234 | 1.50 |"));
+        let batches = "verify,16,1.05\nverify,4096,0.9\nkeccak256,16,1.01\n";
+        let table = route(&read(&format!("work,items,ratio\n{batches}"))).unwrap();
+        let rows = ["| verify | 16 to 4,096 | 1.05 |", "| keccak256 | 16 to 16 | 1.01 |"];
+        assert_eq!(table.lines().skip(2).collect::<Vec<_>>(), rows);
         let executors = "a,sequential,1,1.00\na,\"block-stm, 2 threads\",1,1.40\nmix,\"block-stm, 2 threads\",1,\n";
         let table =
             execute(&read(&format!("workload,executor,median_ns_per_transaction,times_sequential\n{executors}")))
@@ -190,7 +211,7 @@ mod tests {
     #[test]
     fn a_record_of_another_form_is_an_error() {
         let other = read("a,b\n1,2\n");
-        assert!(run(&other).is_err());
+        assert!(run(&other).is_err() && route(&other).is_err());
         assert!(lanes(&read("group,case,batch,median_ns,ratio\na,avx2,4096,1,2\n")).is_err());
         assert!(gpu(&read("adapter,variant,figure,value,unit\na,b,c: times libsecp256k1,1,\n")).is_err());
     }
