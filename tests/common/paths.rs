@@ -30,6 +30,9 @@ const CUT: usize = 2 * CYCLE;
 /// to give all the verdicts.
 const EXACT: usize = 100;
 
+/// Items of a batch that a form of the lanes may recover whatever hints say, at most.
+const FEW: usize = 8;
+
 /// Asserts recoveries: in lanes on every backend, one by one in every form of the lanes, hinted, and audited.
 pub(crate) fn recover(name: &str, cases: &[Case<RecoverItem, Signer>]) {
     let (batch, due) = columns(cases);
@@ -173,11 +176,13 @@ fn hinted(place: &str, verifier: &Verifier, cases: &[Case<RecoverItem, Signer>])
         assert_eq!(report.proven + report.recovered, cases.len(), "{place}, {way}");
         assert!(way != "wrong hints" || report.proven == 0, "{place}, {way}: {report:?}");
     }
-    // Nothing false among them: all are proven, so that it is the batch check that gave these verdicts.
+    // Nothing false among them: all are proven, so that it is the batch check that gave these verdicts. Few are not worth it.
     let valid: Vec<_> = cases.iter().copied().filter(|(_, due)| due.is_valid()).collect();
     let senders: Vec<_> = valid.iter().map(|case| Some(right(case))).collect();
     let report = ask("right hints alone", &valid, &senders);
-    assert_eq!((report.proven, report.recovered), (valid.len(), 0), "{place}, right hints alone");
+    let told = (report.proven, report.recovered);
+    let is_few = valid.len() <= FEW && told == (0, valid.len());
+    assert!(is_few || told == (valid.len(), 0), "{place}, right hints alone: {report:?}");
 }
 
 /// Asserts that the audit leaves right answers as they are, and corrects them where each was given for another item.
