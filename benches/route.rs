@@ -115,7 +115,7 @@ impl Bench {
         };
         let contenders: [&dyn Fn(); CONTENDERS] =
             [&|| drop(batch.check(&self.cpu)), &|| drop(batch.check(&self.gpu)), &both, &|| {
-                drop(batch.check(&self.routed))
+                drop(batch.check(&self.routed));
             }];
         (0..LEARNED).for_each(|_| contenders[CONTENDERS - 1]());
         let mut rounds: Vec<[f64; CONTENDERS]> = Vec::new();

@@ -254,7 +254,9 @@ fn schnorr_errors_that_cancel_are_refused() {
         assert_eq!(verifier.verify_schnorr(&right).unwrap(), [Verdict::Valid(()); 12], "{name}");
         assert_eq!(verifier.verify_schnorr(&wrong).unwrap(), std::array::from_fn::<_, 12, _>(refused), "{name}");
     };
-    common::backends().into_iter().for_each(|(name, verifier)| check(name, verifier));
+    for (name, verifier) in common::backends() {
+        check(name, verifier);
+    }
     common::untried().for_each(|(name, verifier)| check(name, &verifier));
 }
 

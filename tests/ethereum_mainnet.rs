@@ -4,8 +4,8 @@
 mod common;
 
 use alloy_hardforks::EthereumHardfork;
-use common::mainnet::{self, WithState, block_files, unzip, verified_by, with_states};
-use common::{backends, paths, test_data};
+use common::mainnet::{WithState, block_files, unzip, verified_by, with_states};
+use common::{backends, ethereum, paths, test_data};
 use phalanx::Reason;
 use phalanx::chain::ethereum::{ChainSpec, Problem, Rejection, block_from_json, verify_block};
 use phalanx::executor::{Executor, SequentialExecutor, check_outcome};
@@ -25,7 +25,7 @@ fn every_hash_sender_and_root_of_every_block() {
                 let block = block_from_json(&text).unwrap();
                 let verified = verified_by(verifier, block, &format!("{}, {backend}", path.display()));
                 if *backend == backends[0].0 {
-                    recoveries.extend(mainnet::recoveries(&verified));
+                    recoveries.extend(ethereum::recoveries(&verified));
                 }
             }
             seen += 1;

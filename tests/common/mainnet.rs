@@ -4,18 +4,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use alloy_hardforks::EthereumHardfork;
 use flate2::read::GzDecoder;
-use phalanx::chain::ethereum::{
-    Block, ChainSpec, Claim, Transaction, VerifiedBlock, VerifiedTransaction, block_from_json, verify_block,
-};
+use phalanx::Verifier;
+use phalanx::chain::ethereum::{Block, ChainSpec, Claim, VerifiedBlock, block_from_json, verify_block};
 use phalanx::executor::PreState;
-use phalanx::scheme::ecdsa::{RecoverItem, Signer};
-use phalanx::{Rules, Verifier};
 
-use super::ethereum::recover_item;
-use super::paths::Case;
-use super::{oracle, test_data};
+use super::test_data;
 
 pub(crate) fn unzip(path: &Path) -> Vec<u8> {
     let mut text = Vec::new();
@@ -48,25 +42,6 @@ pub(crate) fn verified_by(verifier: &Verifier, block: Block, name: &str) -> Veri
     verify_block(verifier, &ChainSpec::mainnet(), block).unwrap().unwrap_or_else(|problems| {
         panic!("{name}: {}", problems[0]);
     })
-}
-
-/// The signatures of a verified block's transactions, each under the rules of its fork, with the signers that libsecp256k1 recovers;
-/// they are the senders that the block was verified with.
-pub(crate) fn recoveries(block: &VerifiedBlock) -> Vec<Case<RecoverItem, Signer>> {
-    let is_homestead = ChainSpec::mainnet().at(block.header()).has(EthereumHardfork::Homestead);
-    let case = |verified: &VerifiedTransaction| {
-        let transaction = verified.transaction();
-        let rules = match transaction {
-            Transaction::Legacy(_) if !is_homestead => Rules::EthFrontier,
-            Transaction::Legacy(_) => Rules::EthHomestead,
-            _ => Rules::EthTyped,
-        };
-        let item = recover_item(transaction, rules);
-        let signer = oracle::recover(&item);
-        assert_eq!(signer.map(|signer| signer.address), Ok(verified.sender().0.0));
-        (Ok(item), signer.into())
-    };
-    block.transactions().iter().map(case).collect()
 }
 
 /// A block and what it reads of the state before it.

@@ -26,7 +26,9 @@ pub(super) fn doctor(args: DoctorArgs) -> Status {
     if args.json {
         print(&format!("{:#}", json!({ "findings": findings, "facts": facts })));
     } else {
-        findings.iter().for_each(|finding| print(&line(finding)));
+        for finding in &findings {
+            print(&line(finding));
+        }
     }
     let is_to_mend = findings.iter().any(|finding| finding.state == State::Mend);
     if is_to_mend { Status::Invalid } else { Status::Valid }

@@ -54,7 +54,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     if let Some(linux) = &facts.linux {
-        findings.extend(loader(facts, linux));
+        findings.push(loader(facts, linux));
         findings.extend(manifests(linux));
         findings.extend(vendor_drivers(facts, linux));
         findings.extend(nodes(facts, linux));
@@ -70,14 +70,14 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
 }
 
 /// Vulkan's loader, without which no driver is found.
-fn loader(facts: &Facts, linux: &Linux) -> Option<Finding> {
+fn loader(facts: &Facts, linux: &Linux) -> Finding {
     const CHECK: &str = "vulkan-loader";
     if linux.has_loader {
-        return Some(Finding::well(CHECK, "Vulkan's loader is there"));
+        return Finding::well(CHECK, "Vulkan's loader is there");
     }
     let what = "there is no Vulkan loader (libvulkan.so.1)";
     let advice = "install libvulkan1 (Debian, Ubuntu), vulkan-loader (Fedora) or vulkan-icd-loader (Arch)";
-    Some(if has_gpu(facts) { Finding::mend(CHECK, what, advice) } else { Finding::note(CHECK, what, advice) })
+    if has_gpu(facts) { Finding::mend(CHECK, what, advice) } else { Finding::note(CHECK, what, advice) }
 }
 
 /// Manifests that the environment names and that are not there, and those whose library is not.
