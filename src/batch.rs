@@ -145,6 +145,7 @@ impl MessageBatch {
     }
 
     /// The bytes of the first `messages` messages.
+    #[cfg(feature = "gpu")]
     pub(crate) fn bytes_before(&self, messages: usize) -> usize {
         let last = messages.min(self.ends.len()).checked_sub(1);
         last.map_or(0, |last| self.ends[last])

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
+#[cfg(any(feature = "gpu", test))]
 use crate::error::Error;
 
 /// What is to check.
@@ -26,6 +27,7 @@ pub enum BackendChoice {
 }
 
 /// An adapter that could be chosen, in the order of the list that indices count.
+#[cfg(any(feature = "gpu", test))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) name: String,
@@ -37,6 +39,7 @@ pub(crate) struct Candidate {
 }
 
 /// What was chosen, and why.
+#[cfg(any(feature = "gpu", test))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Chosen {
     /// The adapter by its place among the candidates; `None` is the CPU.
@@ -72,6 +75,7 @@ impl BackendChoice {
 }
 
 /// Chooses the backend. Everything that checks goes by what is decided here.
+#[cfg(any(feature = "gpu", test))]
 pub(crate) fn choose(choice: &BackendChoice, candidates: &[Candidate]) -> Result<Chosen, Error> {
     let adapter = |index: usize, reason: String| Ok(Chosen { adapter: Some(index), reason });
     let cpu = |reason: String| Ok(Chosen { adapter: None, reason });
@@ -106,14 +110,17 @@ pub(crate) fn choose(choice: &BackendChoice, candidates: &[Candidate]) -> Result
 }
 
 /// What to do where a GPU that was asked for cannot be had.
+#[cfg(any(feature = "gpu", test))]
 pub(crate) const ELSE: &str = "`phalanx devices` lists what there is, and `cpu` and `auto` do without";
 
 /// The best hardware adapter that could serve, the first of equals.
+#[cfg(any(feature = "gpu", test))]
 fn best(candidates: &[Candidate]) -> Option<usize> {
     let could = |at: &usize| !candidates[*at].is_software && candidates[*at].refused.is_none();
     (0..candidates.len()).filter(could).min_by_key(|at| candidates[*at].rank)
 }
 
+#[cfg(any(feature = "gpu", test))]
 fn why_none(candidates: &[Candidate]) -> String {
     if candidates.is_empty() {
         return "there is no GPU adapter".to_owned();
