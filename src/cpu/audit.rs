@@ -5,9 +5,7 @@
 
 use std::ops::Range;
 
-use rayon::iter::ParallelIterator;
-use rayon::slice::ParallelSlice;
-
+use crate::arithmetic::batch_equation::Claims;
 use crate::arithmetic::ecdsa::Named;
 use crate::arithmetic::field::portable::Element;
 use crate::arithmetic::group::AffinePoint;
@@ -19,9 +17,6 @@ use super::batch_check::prove;
 use super::ecdsa::{named, prepare_recovery};
 use super::ecdsa_claims::{Subject, claims};
 use super::hash::keccak256_of_keys;
-
-/// Items a thread takes at a time to make the checks that need no curve.
-const ITEMS_PER_TASK: usize = 256;
 
 /// Which recoveries are audited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -116,18 +111,28 @@ impl CpuBackend {
             key.check().ok()?;
             Some(Subject { recovery, key: named(&key) })
         };
-        let subjects = |places: &[(usize, Signer)]| {
+        let claimed = |places: &[(usize, Signer)]| {
             let keys: Vec<[u8; 64]> = places.iter().map(|(_, signer)| signer.public_key).collect();
             let mut digests = vec![[0; 32]; keys.len()];
             keccak256_of_keys(&keys, &mut digests);
-            places.iter().zip(&digests).map(subject).collect::<Vec<_>>()
+            let mut subjects = Vec::with_capacity(places.len());
+            let has_subject: Vec<bool> = places
+                .iter()
+                .zip(&digests)
+                .map(|place| {
+                    let subject = subject(place);
+                    subjects.extend(subject);
+                    subject.is_some()
+                })
+                .collect();
+            let Claims { made, claims } = claims(self.platform, &subjects);
+            let mut made = made.into_iter();
+            let made = has_subject.into_iter().map(|has_subject| has_subject && made.next().unwrap_or(false)).collect();
+            Claims { made, claims }
         };
         self.install(|| {
-            let subjects: Vec<Option<Subject>> = places.par_chunks(ITEMS_PER_TASK).flat_map_iter(subjects).collect();
-            let known: Vec<Subject> = subjects.iter().copied().flatten().collect();
-            let mut proven = prove(self.platform, &known, |run| claims(self.platform, run)).into_iter();
-            let mut is_proven = |subject: &Option<Subject>| subject.is_some() && proven.next().unwrap_or(false);
-            let disputed = places.iter().zip(&subjects).filter(|(_, subject)| !is_proven(subject));
+            let proven = prove(self.platform, &places, claimed);
+            let disputed = places.iter().zip(proven).filter(|(_, proven)| !proven);
             let disputed = disputed.map(|((index, _), _)| *index).collect();
             AuditReport { checked: places.len(), disputed, wrong: Vec::new() }
         })

@@ -30,7 +30,9 @@ const SHORTEST_PART: usize = 128;
 /// `claims` says of the items of a run what is claimed where they are valid. Items are put to the test in runs, on the threads of
 /// the pool this is called from.
 pub(super) fn prove<T: Sync>(platform: Platform, items: &[T], claims: impl Fn(&[T]) -> Claims + Sync) -> Vec<bool> {
-    let run = items.len().div_ceil(rayon::current_num_threads()).clamp(SHORTEST_RUN, RUN);
+    // As many runs for each thread as for any other.
+    let runs = items.len().div_ceil(RUN).next_multiple_of(rayon::current_num_threads());
+    let run = items.len().div_ceil(runs.max(1)).max(SHORTEST_RUN);
     let record = Record::default();
     items
         .par_chunks(run)
