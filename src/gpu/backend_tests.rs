@@ -64,11 +64,16 @@ impl Bench {
         }
     }
 
+    /// Waits until recoveries are served and no program is under admission any more, whose dispatches would meet the faults that
+    /// are planned for a batch.
     fn wait_until_served(&self) {
         let until = Instant::now() + Duration::from_mins(3);
         while !self.backend.serves(Work::Recover) {
             assert!(Instant::now() < until, "{:?}", self.backend);
             std::thread::sleep(Duration::from_millis(20));
+        }
+        for (program, admitted) in self.backend.admissions() {
+            assert!(admitted.is_ok(), "{program}: {admitted:?}");
         }
     }
 }
