@@ -22,7 +22,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use multi_version::{Position, Versions};
-use scheduler::{Incarnation, Scheduler, Task, TxIndex, Version};
+use scheduler::{Active, Incarnation, Scheduler, Task, TxIndex, Version};
 use shuttle::sync::Mutex;
 
 /// What a transaction of the model does: it sums up what it reads, and writes that and one more to a location, or to another
@@ -110,9 +110,9 @@ impl Model {
     }
 
     fn work(&self) {
-        let mut task = None;
+        let (mut task, mut active) = (None, Active::default());
         while !self.scheduler.is_done() {
-            task = match task.take().or_else(|| self.scheduler.next_task()) {
+            task = match task.take().or_else(|| self.scheduler.next_task(&mut active)) {
                 Some(Task::Execution(version)) => self.execute(version),
                 Some(Task::Validation(version)) => self.validate(version),
                 None => {

@@ -6,16 +6,17 @@ use alloy_evm::{EthEvmFactory, EvmEnv, EvmFactory};
 use revm::database::State;
 use revm::database::states::bundle_state::BundleRetention;
 
-use super::Dependency;
 use super::harvest::{Harvest, Late};
 use super::lazy::{Change, Event, Impossible};
 use super::memory::{Memory, ReadError};
 use super::multi_version::Position;
 use super::view::View;
 use super::worker::{Run, position};
+use super::{Dependency, End};
 use crate::chain::ethereum::{ActiveForks, VerifiedBlock};
 use crate::executor::accounting::{Accounting, Totals};
 use crate::executor::environment::block_environment;
+use crate::executor::workers::Workers;
 use crate::executor::{Outcome, block as steps};
 
 /// What happens here does not fit, or went wrong; what the sequential executor says of it holds.
@@ -60,8 +61,13 @@ pub(super) fn settle(run: &Run<'_, '_>, forks: &ActiveForks<'_>) -> Result<Settl
 
 impl Settled {
     /// The outcome, with the delta that was gathered.
-    pub(super) fn into_outcome(self, memory: &Memory<'_>, harvest: Harvest) -> Result<Outcome, GiveUp> {
-        let delta = harvest.into_delta(memory, &self.late)?;
+    pub(super) fn into_outcome(
+        self,
+        memory: &Memory<'_>,
+        harvest: Harvest,
+        threads: (&Workers, usize),
+    ) -> Result<Outcome, End> {
+        let delta = harvest.into_delta(memory, &self.late, threads)?;
         let Totals { receipts, gas_used, blob_gas_used } = self.totals;
         Ok(Outcome { receipts, receipts_have_roots: true, gas_used, blob_gas_used, requests: self.requests, delta })
     }

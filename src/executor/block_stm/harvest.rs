@@ -13,14 +13,21 @@ use revm::database::AccountStatus;
 use revm::primitives::KECCAK_EMPTY;
 use revm::state::AccountInfo;
 
+use super::End;
 use super::commit::GiveUp;
 use super::lazy::{Change, Event, Impossible};
 use super::memory::{AccountLocation, Memory, SlotLocation};
 use super::multi_version::{Position, Written};
 use crate::executor::delta::{AccountDelta, AccountState, StateDelta};
+use crate::executor::workers::{At, Workers};
 
 /// Locations, or records, that a thread looks at at a time.
 const CHUNK: usize = 64;
+
+/// Changes that are joined by one thread where there are fewer: in about the time that another takes to wake.
+const WORTH_WAKING: usize = 512;
+
+type AccountDeltas = Vec<(Address, AccountDelta)>;
 
 /// The changes of a block, while they are gathered.
 #[derive(Debug, Default)]
@@ -39,8 +46,8 @@ struct Gathered {
     gave_up: bool,
 }
 
-/// What became of a slot. Ordered by account and slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What became of a slot.
+#[derive(Clone, Copy, Debug)]
 struct SlotChange {
     account: usize,
     slot: U256,
@@ -76,7 +83,6 @@ impl Harvest {
                 own.account(location);
             }
         }
-        own.slots.sort_unstable();
         let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         gathered.accounts.append(&mut own.accounts);
         gathered.slots.append(&mut own.slots);
@@ -84,7 +90,12 @@ impl Harvest {
     }
 
     /// The delta, once all threads are done; what was written late is looked at anew.
-    pub(super) fn into_delta(self, memory: &Memory<'_>, late: &Late) -> Result<StateDelta, GiveUp> {
+    pub(super) fn into_delta(
+        self,
+        memory: &Memory<'_>,
+        late: &Late,
+        (workers, threads): (&Workers, usize),
+    ) -> Result<StateDelta, End> {
         let mut all = self.gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
         all.accounts.retain(|change| !late.accounts.contains(&change.location));
         all.slots.retain(|change| !late.slots.contains(&change.location));
@@ -95,12 +106,94 @@ impl Harvest {
             all.account(memory.accounts().at(*index).ok_or(GiveUp)?);
         }
         if all.gave_up {
-            return Err(GiveUp);
+            return Err(GiveUp.into());
         }
+        let grouped = Grouped::new(memory, &all);
+        let next = AtomicUsize::new(0);
+        let joined: Mutex<Result<Vec<AccountDeltas>, GiveUp>> = Mutex::new(Ok(Vec::new()));
+        let join = |_: usize, _: &At| {
+            let mut own = Ok(AccountDeltas::new());
+            while let Some(chunk) = chunk(&next, memory.accounts().len()) {
+                own = own.and_then(|own| grouped.join(memory, chunk, own));
+            }
+            let own = own.map(|mut own| {
+                own.sort_unstable_by_key(|(address, _)| *address);
+                own
+            });
+            let mut joined = joined.lock().unwrap_or_else(PoisonError::into_inner);
+            match (&mut *joined, own) {
+                (Ok(all), Ok(own)) => all.push(own),
+                (joined, Err(GiveUp)) => *joined = Err(GiveUp),
+                (Err(GiveUp), Ok(_)) => {}
+            }
+        };
+        let threads = if all.accounts.len() + all.slots.len() < WORTH_WAKING { 1 } else { threads };
+        workers.run_on(threads, &join, &|| ()).map_err(End::Panicked)?;
+        let joined = joined.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+        let mut changed: Vec<_> = joined.into_iter().flatten().collect();
         // Runs of what was sorted are merged.
-        all.slots.sort();
-        all.accounts.sort_unstable_by_key(|change| change.location);
-        delta(memory, &all.slots, all.accounts)
+        changed.sort_by_key(|(address, _)| *address);
+        let codes = all.accounts.into_iter().filter_map(|change| change.code).collect();
+        Ok(StateDelta { accounts: changed.into_iter().collect(), codes })
+    }
+}
+
+/// The changes of accounts, and of their slots, by the accounts' places.
+struct Grouped<'a> {
+    changes: Vec<Option<&'a AccountChange>>,
+    slots: Vec<&'a SlotChange>,
+    /// Where in `slots` those of an account begin; those of the next one follow.
+    starts: Vec<usize>,
+}
+
+impl<'a> Grouped<'a> {
+    fn new(memory: &Memory<'_>, all: &'a Gathered) -> Self {
+        let accounts = memory.accounts().len();
+        let mut changes = vec![None; accounts];
+        for change in &all.accounts {
+            changes[change.location] = Some(change);
+        }
+        // Counted, then put where the counts say.
+        let mut starts = vec![0; accounts + 1];
+        for slot in &all.slots {
+            starts[slot.account + 1] += 1;
+        }
+        for account in 0..accounts {
+            starts[account + 1] += starts[account];
+        }
+        let mut ends = starts.clone();
+        let mut slots: Vec<_> = all.slots.iter().collect();
+        for slot in &all.slots {
+            slots[ends[slot.account]] = slot;
+            ends[slot.account] += 1;
+        }
+        Self { changes, slots, starts }
+    }
+
+    /// Joins what became of accounts with what became of their slots.
+    fn join(
+        &self,
+        memory: &Memory<'_>,
+        accounts: std::ops::Range<usize>,
+        mut deltas: AccountDeltas,
+    ) -> Result<AccountDeltas, GiveUp> {
+        for index in accounts {
+            let slots = &self.slots[self.starts[index]..self.starts[index + 1]];
+            let change = self.changes[index];
+            if change.is_none() && slots.is_empty() {
+                continue;
+            }
+            let location = memory.account_at(index).ok_or(GiveUp)?;
+            let before = location.base.as_ref().map(AccountState::from);
+            let (account, storage_cleared) =
+                change.map_or((before, false), |change| (change.account, change.storage_cleared));
+            let storage: BTreeMap<_, _> = slots.iter().map(|change| (change.slot, change.value)).collect();
+            let never_was = before.is_none() && account.is_none();
+            if !never_was && (before != account || storage_cleared || !storage.is_empty()) {
+                deltas.push((location.address, AccountDelta { account, storage_cleared, storage }));
+            }
+        }
+        Ok(deltas)
     }
 }
 
@@ -127,35 +220,6 @@ impl Gathered {
             Err(GiveUp) => self.gave_up = true,
         }
     }
-}
-
-/// Joins what became of slots with what became of their accounts; both are ordered by account.
-fn delta(memory: &Memory<'_>, slots: &[SlotChange], accounts: Vec<AccountChange>) -> Result<StateDelta, GiveUp> {
-    let mut codes = BTreeMap::new();
-    let mut changed: Vec<(Address, AccountDelta)> = Vec::with_capacity(accounts.len() + 16);
-    let mut accounts = accounts.into_iter().peekable();
-    let mut by_account = slots.chunk_by(|one, other| one.account == other.account).peekable();
-    loop {
-        let next_account = accounts.peek().map(|change| change.location);
-        let next_slots = by_account.peek().and_then(|slots| slots.first()).map(|slot| slot.account);
-        let Some(index) = next_account.into_iter().chain(next_slots).min() else { break };
-        let location = memory.account_at(index).ok_or(GiveUp)?;
-        let change = match accounts.next_if(|change| change.location == index) {
-            Some(change) => change,
-            None => account_change(location)?,
-        };
-        let slots = by_account.next_if(|_| next_slots == Some(index)).unwrap_or_default();
-        let storage: BTreeMap<_, _> = slots.iter().map(|change| (change.slot, change.value)).collect();
-        codes.extend(change.code);
-        let before = location.base.as_ref().map(AccountState::from);
-        let never_was = before.is_none() && change.account.is_none();
-        let (account, storage_cleared) = (change.account, change.storage_cleared);
-        if !never_was && (before != account || storage_cleared || !storage.is_empty()) {
-            changed.push((location.address, AccountDelta { account, storage_cleared, storage }));
-        }
-    }
-    changed.sort_unstable_by_key(|(address, _)| *address);
-    Ok(StateDelta { accounts: changed.into_iter().collect(), codes })
 }
 
 /// What became of a slot, if it is another than there was.

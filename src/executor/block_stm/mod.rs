@@ -23,14 +23,12 @@ mod table;
 mod view;
 mod worker;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use alloy_consensus::Transaction as _;
 use alloy_hardforks::EthereumHardfork as Fork;
-use alloy_primitives::Address;
 
 use super::environment::block_environment;
 use super::statistics::{ExecutionStatistics, Statistics};
@@ -202,7 +200,7 @@ fn complete(
         run.release();
     })?;
     let (speculated, settled) = settled.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok((settled?.into_outcome(run.memory, harvest)?, speculated))
+    Ok((settled?.into_outcome(run.memory, harvest, (workers, threads))?, speculated))
 }
 
 /// Executes and validates what the scheduler has to hand out. Threads that see the last transaction done go on with `then`,
@@ -232,13 +230,17 @@ fn speculate(
 
 /// Whether most transactions run code for one and the same sender: each needs the balance that the one before leaves.
 fn is_serial(block: &VerifiedBlock) -> bool {
-    let mut of_sender: HashMap<Address, usize> = HashMap::new();
-    for verified in block.transactions() {
-        if !verified.transaction().input().is_empty() || verified.transaction().is_create() {
-            *of_sender.entry(verified.sender()).or_default() += 1;
-        }
-    }
-    of_sender.values().max().is_some_and(|most| 4 * most > 3 * block.transactions().len())
+    let runs_code = |verified: &&VerifiedTransaction| {
+        !verified.transaction().input().is_empty() || verified.transaction().is_create()
+    };
+    let senders = || block.transactions().iter().filter(runs_code).map(VerifiedTransaction::sender);
+    // Who has more than half of them is left when each is struck out together with another's (Boyer and Moore, 1981).
+    let (majority, _) = senders().fold((None, 0_usize), |(candidate, left), sender| match left {
+        0 => (Some(sender), 1),
+        left if candidate == Some(sender) => (candidate, left + 1),
+        left => (candidate, left - 1),
+    });
+    majority.is_some_and(|most| 4 * senders().filter(|sender| *sender == most).count() > 3 * block.transactions().len())
 }
 
 /// How a run ends that yields nothing.

@@ -4,8 +4,9 @@
 //! read. Lower transactions come first, validations before executions. Two indices say up to where tasks were handed out;
 //! what makes earlier work doubtful lowers them.
 //!
-//! One thing is ours: validations do not run ahead of an execution that has just begun. In the paper they pass over it, and all of
-//! them are repeated when it ends.
+//! Two things are ours. Validations do not run ahead of an execution that has just begun: in the paper they pass over it, and all of
+//! them are repeated when it ends. And a thread counts as active from one task to the next, as long as it finds any, so that threads
+//! take the count from one another a few times a block and not four times a transaction.
 
 use super::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
 
@@ -50,20 +51,31 @@ struct Status {
 /// Hands out tasks, and knows when there are none left.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
-    /// The next transaction to try to execute.
-    execution_idx: AtomicUsize,
-    /// The next transaction to try to validate.
-    validation_idx: AtomicUsize,
-    /// How often one of the two was lowered.
+    indices: Indices,
+    /// How often one of the indices was lowered.
     decrease_cnt: AtomicUsize,
-    /// Tasks handed out and not finished, and attempts to hand one out.
-    num_active_tasks: AtomicUsize,
+    /// Threads with a task, or looking for one.
+    num_active: AtomicUsize,
     done_marker: AtomicBool,
     statuses: Vec<Padded>,
     /// How far executions may be ahead before validations pass over what is not executed: about as far as they are where
     /// every thread executes.
     lead: usize,
 }
+
+/// Up to where tasks were handed out; on a cache line of their own, which threads take from one another with every task.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Indices {
+    /// The next transaction to try to execute.
+    execution_idx: AtomicUsize,
+    /// The next transaction to try to validate.
+    validation_idx: AtomicUsize,
+}
+
+/// Whether a thread is counted as active. Each has one, which it brings along for every task.
+#[derive(Debug, Default)]
+pub(crate) struct Active(bool);
 
 /// A transaction's status, on a cache line of its own: neighbours are other threads'.
 #[derive(Debug)]
@@ -78,10 +90,9 @@ impl Scheduler {
         let status = |executed| Status { incarnation: 0, stage: stage(executed), dependents: Vec::new() };
         let statuses: Vec<_> = executed.into_iter().map(|executed| Padded(Mutex::new(status(executed)))).collect();
         Self {
-            execution_idx: AtomicUsize::new(0),
-            validation_idx: AtomicUsize::new(0),
+            indices: Indices { execution_idx: AtomicUsize::new(0), validation_idx: AtomicUsize::new(0) },
             decrease_cnt: AtomicUsize::new(0),
-            num_active_tasks: AtomicUsize::new(0),
+            num_active: AtomicUsize::new(0),
             done_marker: AtomicBool::new(statuses.is_empty()),
             statuses,
             lead,
@@ -98,35 +109,46 @@ impl Scheduler {
         self.done_marker.store(true, Ordering::SeqCst);
     }
 
-    /// The next task, `None` if there is none at the moment.
-    pub(crate) fn next_task(&self) -> Option<Task> {
-        let validation_idx = self.validation_idx.load(Ordering::SeqCst);
-        let execution_idx = self.execution_idx.load(Ordering::SeqCst);
+    /// The next task of a thread, which is done with the one before; `None` if there is none at the moment.
+    pub(crate) fn next_task(&self, active: &mut Active) -> Option<Task> {
+        let validation_idx = self.indices.validation_idx.load(Ordering::SeqCst);
+        let execution_idx = self.indices.execution_idx.load(Ordering::SeqCst);
         if validation_idx < execution_idx
-            && let Some(version) = self.next_version_to_validate(validation_idx, execution_idx)
+            && let Some(version) = self.next_version_to_validate(active, validation_idx, execution_idx)
         {
             return Some(Task::Validation(version));
         }
-        self.next_version_to_execute().map(Task::Execution)
+        self.next_version_to_execute(active).map(Task::Execution)
     }
 
-    fn next_version_to_execute(&self) -> Option<Version> {
-        if self.execution_idx.load(Ordering::SeqCst) >= self.statuses.len() {
+    /// Has a thread that asks for nothing more, or found nothing, not count as active.
+    pub(crate) fn rest(&self, active: &mut Active) {
+        if std::mem::take(&mut active.0) {
+            self.num_active.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Before a task is claimed: with nobody active and both indices at the end the block is done.
+    fn begin(&self, active: &mut Active) {
+        if !std::mem::replace(&mut active.0, true) {
+            self.num_active.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn next_version_to_execute(&self, active: &mut Active) -> Option<Version> {
+        if self.indices.execution_idx.load(Ordering::SeqCst) >= self.statuses.len() {
+            self.rest(active);
             self.check_done();
             return None;
         }
-        self.num_active_tasks.fetch_add(1, Ordering::SeqCst);
-        let tx = self.execution_idx.fetch_add(1, Ordering::SeqCst);
-        let version = self.try_incarnate(tx);
-        if version.is_none() {
-            self.num_active_tasks.fetch_sub(1, Ordering::SeqCst);
-        }
-        version
+        self.begin(active);
+        let tx = self.indices.execution_idx.fetch_add(1, Ordering::SeqCst);
+        self.try_incarnate(tx)
     }
 
     /// The transaction at the validation index, if it is executed. One that is not is passed over only where the execution
     /// index is far ahead: else it is being executed, and whoever is validated before it will be again.
-    fn next_version_to_validate(&self, tx: TxIndex, execution_idx: TxIndex) -> Option<Version> {
+    fn next_version_to_validate(&self, active: &mut Active, tx: TxIndex, execution_idx: TxIndex) -> Option<Version> {
         if tx >= self.statuses.len() {
             return None;
         }
@@ -135,13 +157,10 @@ impl Scheduler {
         if !executed && execution_idx - tx <= self.lead {
             return None;
         }
-        self.num_active_tasks.fetch_add(1, Ordering::SeqCst);
-        let claimed = self.validation_idx.compare_exchange(tx, tx + 1, Ordering::SeqCst, Ordering::SeqCst).is_ok();
-        if claimed && executed {
-            return Some(Version { tx, incarnation: status.incarnation });
-        }
-        self.num_active_tasks.fetch_sub(1, Ordering::SeqCst);
-        None
+        self.begin(active);
+        let validation_idx = &self.indices.validation_idx;
+        let claimed = validation_idx.compare_exchange(tx, tx + 1, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        (claimed && executed).then_some(Version { tx, incarnation: status.incarnation })
     }
 
     /// Starts the next incarnation of a transaction that is ready for it.
@@ -157,7 +176,7 @@ impl Scheduler {
         Some(Version { tx, incarnation: status.incarnation })
     }
 
-    /// Has an incarnation that met an estimate of `blocking` wait for it, and ends its task. False if `blocking` was
+    /// Has an incarnation that met an estimate of `blocking` wait for it, which ends its task. False if `blocking` was
     /// executed in the meantime, so that the incarnation can go on.
     #[must_use]
     pub(crate) fn add_dependency(&self, tx: TxIndex, blocking: TxIndex) -> bool {
@@ -168,8 +187,6 @@ impl Scheduler {
         }
         self.status(tx).stage = Stage::Aborting;
         blocking.dependents.push(tx);
-        drop(blocking);
-        self.num_active_tasks.fetch_sub(1, Ordering::SeqCst);
         true
     }
 
@@ -182,14 +199,13 @@ impl Scheduler {
             std::mem::take(&mut status.dependents)
         };
         self.resume(&dependents);
-        if self.validation_idx.load(Ordering::SeqCst) > version.tx {
+        if self.indices.validation_idx.load(Ordering::SeqCst) > version.tx {
             if !wrote_new_location {
                 // What higher transactions read is validated anew since the abort, if there was one; this one is not.
                 return Some(Task::Validation(version));
             }
-            self.decrease(&self.validation_idx, version.tx);
+            self.decrease(&self.indices.validation_idx, version.tx);
         }
-        self.num_active_tasks.fetch_sub(1, Ordering::SeqCst);
         None
     }
 
@@ -198,7 +214,7 @@ impl Scheduler {
             self.set_ready(*tx);
         }
         if let Some(lowest) = dependents.iter().min() {
-            self.decrease(&self.execution_idx, *lowest);
+            self.decrease(&self.indices.execution_idx, *lowest);
         }
     }
 
@@ -224,14 +240,13 @@ impl Scheduler {
     pub(crate) fn finish_validation(&self, tx: TxIndex, aborted: bool) -> Option<Task> {
         if aborted {
             self.set_ready(tx);
-            self.decrease(&self.validation_idx, tx + 1);
-            if self.execution_idx.load(Ordering::SeqCst) > tx
+            self.decrease(&self.indices.validation_idx, tx + 1);
+            if self.indices.execution_idx.load(Ordering::SeqCst) > tx
                 && let Some(version) = self.try_incarnate(tx)
             {
                 return Some(Task::Execution(version));
             }
         }
-        self.num_active_tasks.fetch_sub(1, Ordering::SeqCst);
         None
     }
 
@@ -243,9 +258,9 @@ impl Scheduler {
     /// Both indices are at the end, nobody works, and neither index was lowered while that was looked at.
     fn check_done(&self) {
         let observed = self.decrease_cnt.load(Ordering::SeqCst);
-        let execution_idx = self.execution_idx.load(Ordering::SeqCst);
-        let validation_idx = self.validation_idx.load(Ordering::SeqCst);
-        let active = self.num_active_tasks.load(Ordering::SeqCst);
+        let execution_idx = self.indices.execution_idx.load(Ordering::SeqCst);
+        let validation_idx = self.indices.validation_idx.load(Ordering::SeqCst);
+        let active = self.num_active.load(Ordering::SeqCst);
         if execution_idx.min(validation_idx) >= self.statuses.len()
             && active == 0
             && observed == self.decrease_cnt.load(Ordering::SeqCst)

@@ -10,7 +10,7 @@ use super::evm::{Execution, ExecutionFailure, WorkerEvm};
 use super::harvest::chunk;
 use super::memory::{AccountLocation, Memory};
 use super::multi_version::Position;
-use super::scheduler::{Incarnation, Scheduler, Task, TxIndex, Version};
+use super::scheduler::{Active, Incarnation, Scheduler, Task, TxIndex, Version};
 use super::view::{Location, Read, View};
 use crate::chain::ethereum::VerifiedBlock;
 use crate::executor::accounting::Executed;
@@ -118,15 +118,16 @@ impl<'m, 's> Run<'m, 's> {
         let mut idle = Duration::ZERO;
         let mut tally = Tally::default();
         let mut evm = self.evm(worker);
-        let mut task = None;
+        let (mut task, mut active) = (None, Active::default());
         let mut stayed = true;
         while !scheduler.is_done() {
             if task.is_none() && may_leave && worker > 0 && tally.is_hopeless() {
+                scheduler.rest(&mut active);
                 self.counts.left.fetch_add(1, Ordering::Relaxed);
                 stayed = false;
                 break;
             }
-            task = match task.take().or_else(|| scheduler.next_task()) {
+            task = match task.take().or_else(|| scheduler.next_task(&mut active)) {
                 Some(Task::Execution(version)) => {
                     at.set(Some(version.tx));
                     self.execute(scheduler, &mut evm, version, &mut tally)
@@ -137,7 +138,7 @@ impl<'m, 's> Run<'m, 's> {
                 }
                 None => {
                     let since = Instant::now();
-                    task = wait(scheduler);
+                    task = wait(scheduler, &mut active);
                     idle += since.elapsed();
                     task
                 }
@@ -253,10 +254,10 @@ impl<'m, 's> Run<'m, 's> {
 }
 
 /// Waits for a task, with bounded spinning; `None` if the block is done.
-fn wait(scheduler: &Scheduler) -> Option<Task> {
+fn wait(scheduler: &Scheduler, active: &mut Active) -> Option<Task> {
     let mut spins = 0_u32;
     while !scheduler.is_done() {
-        if let Some(task) = scheduler.next_task() {
+        if let Some(task) = scheduler.next_task(active) {
             return Some(task);
         }
         spins += 1;
