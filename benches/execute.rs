@@ -1,7 +1,8 @@
 //! Executing a block of verified transactions, one kind at a time: in sequence, by Block-STM on one thread and on two, along
-//! access lists, and by shards; and committing it.
+//! access lists, and by shards: `cargo xtask record execute -- cargo bench --bench execute`.
 //!
-//! The cases of a kind run one after the other, so that their ratios are of one run on one machine.
+//! The executors take turns, each thread of theirs on a core of its own. Prints comma-separated values, as they are kept under
+//! `benches/record`. Part of a workload's name may be given.
 
 mod common;
 #[path = "../tests/common/mainnet.rs"]
@@ -9,14 +10,26 @@ mod mainnet;
 #[path = "../tests/common/test_data.rs"]
 mod test_data;
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+
+use common::affinity::pin_threads;
+use common::turns::{self, Turn};
 use mainnet::WithState;
 use phalanx::chain::ethereum::ChainSpec;
 use phalanx::executor::{BlockStmExecutor, Executor, SequentialExecutor, ShardedExecutor};
 use phalanx::workload::Mix;
 use test_data::test_data;
 
-fn executors() -> [(&'static str, Box<dyn Executor>); 5] {
+/// Runs through all workloads: what a shared machine has left for us changes from minute to minute.
+const RUNS: usize = 3;
+
+/// Rounds of a run in which every executor has a turn: with a block each, and with all blocks of the test data.
+const ROUNDS: usize = 151;
+const MAINNET_ROUNDS: usize = 15;
+
+type Executors = [(&'static str, Box<dyn Executor>); 5];
+
+fn executors() -> Executors {
     let block_stm = |threads| BlockStmExecutor::new(threads).expect("a thread starts");
     [
         ("sequential", Box::new(SequentialExecutor)),
@@ -27,58 +40,70 @@ fn executors() -> [(&'static str, Box<dyn Executor>); 5] {
     ]
 }
 
-fn generated(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("execute");
-    group.throughput(Throughput::Elements(common::TRANSACTIONS as u64));
-    let executors = executors();
-    for (name, mix, pools) in [
-        ("transfers", (100, 0, 0), 1),
-        ("erc-20", (0, 100, 0), 1),
-        ("swaps in one pool", (0, 0, 100), 1),
-        ("swaps in separate pools", (0, 0, 100), 500),
-        ("mix", (60, 25, 15), 1),
-    ] {
-        let mix = Mix::new(mix.0, mix.1, mix.2).expect("the shares sum to 100");
-        let chain = common::chain_with_pools(1, mix, pools);
-        let block = common::verified(&chain, &chain.blocks[0]);
-        let (spec, state) = (chain.genesis.chain(), chain.genesis.state());
-        for (executor_name, executor) in &executors {
-            group.bench_function(BenchmarkId::new(*executor_name, name), |bencher| {
-                bencher.iter(|| executor.execute(spec, &block, state).expect("the block is valid"));
-            });
-        }
-        if name == "mix" {
-            group.bench_function("sequential and commit/mix", |bencher| {
-                bencher.iter_batched_ref(
-                    || chain.genesis.clone(),
-                    |ledger| ledger.import(&SequentialExecutor, &block).expect("the block is valid"),
-                    BatchSize::LargeInput,
-                );
-            });
-        }
+/// A run's number and a workload.
+type Case<'a> = (usize, &'a str);
+
+/// Has the executors take turns with a workload, each doing `execute`; the first of them is what the others are compared with.
+fn compare(
+    (run, workload): Case<'_>,
+    rounds: usize,
+    transactions: usize,
+    executors: &Executors,
+    execute: impl Fn(&dyn Executor),
+) {
+    let execute = &execute;
+    let turns = executors.iter().map(|(_, executor)| Turn::new(transactions, move || execute(&**executor)));
+    let turns: Vec<_> = turns.collect();
+    for ((name, _), taken) in executors.iter().zip(turns::take(rounds, &turns.iter().collect::<Vec<_>>())) {
+        println!("{run},{workload},\"{name}\",{:.0},{:.2}", taken.median, taken.ratio);
     }
-    group.finish();
+}
+
+fn generated(case: Case<'_>, mix: (u8, u8, u8), pools: usize, executors: &Executors) {
+    let mix = Mix::new(mix.0, mix.1, mix.2).expect("the shares sum to 100");
+    let chain = common::chain_with_pools(1, mix, pools);
+    let block = common::verified(&chain, &chain.blocks[0]);
+    let (spec, state) = (chain.genesis.chain(), chain.genesis.state());
+    compare(case, ROUNDS, common::TRANSACTIONS, executors, |executor| {
+        black_box(executor.execute(spec, &block, state).expect("the block is valid"));
+    });
 }
 
 /// Every block of the test data with its state before it, those from before Byzantium included, which go in sequence.
-fn mainnet(criterion: &mut Criterion) {
+fn mainnet(run: usize, executors: &Executors) {
     let Some(blocks) = mainnet::with_states() else { return };
     let blocks: Vec<_> = blocks.collect();
     let spec = ChainSpec::mainnet();
     let transactions: usize = blocks.iter().map(|with_state| with_state.block.transactions().len()).sum();
-    let mut group = criterion.benchmark_group("execute");
-    group.throughput(Throughput::Elements(transactions as u64)).sample_size(10);
-    for (executor_name, executor) in &executors() {
-        group.bench_function(BenchmarkId::new(*executor_name, "mainnet"), |bencher| {
-            bencher.iter(|| {
-                for WithState { name, block, state } in &blocks {
-                    executor.execute(&spec, block, state).unwrap_or_else(|error| panic!("{name}: {error}"));
-                }
-            });
-        });
-    }
-    group.finish();
+    compare((run, "mainnet"), MAINNET_ROUNDS, transactions, executors, |executor| {
+        for WithState { name, block, state } in &blocks {
+            black_box(executor.execute(&spec, block, state).unwrap_or_else(|error| panic!("{name}: {error}")));
+        }
+    });
 }
 
-criterion_group!(benches, generated, mainnet);
-criterion_main!(benches);
+fn main() {
+    let asked = std::env::args().skip(1).find(|argument| !argument.starts_with("--")).unwrap_or_default();
+    // Rayon's own threads, which generate, are made first, since threads start where their maker is.
+    rayon::broadcast(|_| ());
+    let executors = executors();
+    pin_threads().expect("each thread has a core");
+    println!("# medians of {ROUNDS} rounds in turns, mainnet {MAINNET_ROUNDS}; each thread on a core of its own");
+    println!("run,workload,executor,median_ns_per_transaction,times_sequential");
+    for run in 1..=RUNS {
+        for (workload, mix, pools) in [
+            ("transfers", (100, 0, 0), 1),
+            ("erc-20", (0, 100, 0), 1),
+            ("swaps in one pool", (0, 0, 100), 1),
+            ("swaps in separate pools", (0, 0, 100), 500),
+            ("mix", (60, 25, 15), 1),
+        ] {
+            if workload.contains(&asked) {
+                generated((run, workload), mix, pools, &executors);
+            }
+        }
+        if "mainnet".contains(&asked) {
+            mainnet(run, &executors);
+        }
+    }
+}

@@ -1,7 +1,10 @@
 //! Each form of the lanes beside C libsecp256k1, on one thread and the same signatures: `cargo bench --bench lanes`.
 //!
-//! The contenders take turns, round by round, so that what disturbs one disturbs the others; a ratio is the median of the
-//! rounds' ratios. Prints comma-separated values, as they are kept under `benches/record`.
+//! The contenders take turns; a ratio is the median of the rounds' ratios. Prints comma-separated values, as they are kept under
+//! `benches/record`.
+
+#[path = "common/turns.rs"]
+mod turns;
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -14,6 +17,7 @@ use phalanx::scheme::ecdsa::{KeyBytes, RecoverBatch, RecoverItem, SignatureBytes
 use secp256k1::ecdsa::{RecoverableSignature, RecoveryId, Signature};
 use secp256k1::{Message, PublicKey, SecretKey};
 use sha2::{Digest, Sha256};
+use turns::Turn;
 
 /// Rounds in which every contender has a turn.
 const ROUNDS: usize = 15;
@@ -73,39 +77,19 @@ impl Signed {
     }
 }
 
-/// Something to be timed: its name, how many items it answers in its turn, and the turn.
+/// A turn, with the name of who takes it and how long its batches are.
 struct Contender<'a> {
     name: String,
     length: usize,
-    items: usize,
-    turn: Box<dyn Fn() + 'a>,
+    turn: Turn<'a>,
 }
 
 /// Times the contenders; the first is what the others are compared with.
-#[allow(clippy::cast_precision_loss, reason = "far fewer than 2^53 items")]
 fn compare(group: &str, contenders: &[Contender<'_>]) {
-    let mut times = vec![Vec::new(); contenders.len()];
-    // The first round warms up.
-    for round in 0..=ROUNDS {
-        for (contender, times) in contenders.iter().zip(&mut times) {
-            let start = Instant::now();
-            (contender.turn)();
-            let nanoseconds = start.elapsed().as_secs_f64() * 1e9 / contender.items as f64;
-            if round > 0 {
-                times.push(nanoseconds);
-            }
-        }
+    let turns: Vec<_> = contenders.iter().map(|contender| &contender.turn).collect();
+    for (Contender { name, length, .. }, taken) in contenders.iter().zip(turns::take(ROUNDS, &turns)) {
+        println!("{group},{name},{length},{:.1},{:.2}", taken.median, taken.ratio);
     }
-    for (contender, own) in contenders.iter().zip(&times) {
-        let ratio = median(own.iter().zip(&times[0]).map(|(own, first)| first / own).collect());
-        let Contender { name, length, .. } = contender;
-        println!("{group},{name},{length},{:.1},{ratio:.2}", median(own.clone()));
-    }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn recover(signed: &[Signed]) {
@@ -118,7 +102,7 @@ fn recover(signed: &[Signed]) {
         }
     };
     let mut contenders =
-        vec![Contender { name: "libsecp256k1".into(), length: 1, items: signed.len(), turn: Box::new(libsecp256k1) }];
+        vec![Contender { name: "libsecp256k1".into(), length: 1, turn: Turn::new(signed.len(), libsecp256k1) }];
     for platform in Platform::available() {
         for length in LENGTHS {
             let batches = signed.chunks(length).map(|signed| signed.iter().map(Signed::recover_item).collect());
@@ -130,7 +114,7 @@ fn recover(signed: &[Signed]) {
                     assert!(backend.recover(batch).iter().all(phalanx::Verdict::is_valid));
                 }
             };
-            contenders.push(Contender { name: platform.name().into(), length, items, turn: Box::new(turn) });
+            contenders.push(Contender { name: platform.name().into(), length, turn: Turn::new(items, turn) });
         }
     }
     compare("recover with address", &contenders);
@@ -153,7 +137,7 @@ fn verify(group: &str, signed: &[Signed], key: fn(&Signed) -> KeyBytes) {
         }
     };
     let mut contenders =
-        vec![Contender { name: "libsecp256k1".into(), length: 1, items: signed.len(), turn: Box::new(libsecp256k1) }];
+        vec![Contender { name: "libsecp256k1".into(), length: 1, turn: Turn::new(signed.len(), libsecp256k1) }];
     for platform in Platform::available() {
         for length in LENGTHS {
             let item = |signed: &Signed| signed.verify_item(key(signed));
@@ -166,7 +150,7 @@ fn verify(group: &str, signed: &[Signed], key: fn(&Signed) -> KeyBytes) {
                     assert!(backend.verify(batch).iter().all(phalanx::Verdict::is_valid));
                 }
             };
-            contenders.push(Contender { name: platform.name().into(), length, items, turn: Box::new(turn) });
+            contenders.push(Contender { name: platform.name().into(), length, turn: Turn::new(items, turn) });
         }
     }
     compare(group, &contenders);
@@ -191,8 +175,7 @@ fn field() {
             contenders.push(Contender {
                 name: platform.name().into(),
                 length: ELEMENTS,
-                items: ELEMENTS,
-                turn: Box::new(turn),
+                turn: Turn::new(ELEMENTS, turn),
             });
         }
         compare(&format!("field {operation:?}"), &contenders);

@@ -1,6 +1,9 @@
 //! What the benches share: generated blocks, the same for every bench.
 #![allow(dead_code, reason = "each bench uses its own part")]
 
+pub(crate) mod affinity;
+pub(crate) mod turns;
+
 use alloy_primitives::Bytes;
 use phalanx::Verifier;
 use phalanx::chain::ethereum::{Block, VerifiedBlock, verify_block};

@@ -42,7 +42,7 @@ impl Workers {
         let pool = |others| {
             rayon::ThreadPoolBuilder::new()
                 .num_threads(others)
-                .thread_name(|index| format!("phalanx-execute-{index}"))
+                .thread_name(|index| format!("phalanx-exec-{index}"))
                 .build()
                 .map_err(|source| Error::ThreadPool { threads, source })
         };

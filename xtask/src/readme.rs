@@ -142,8 +142,12 @@ fn execute(record: &Record) -> Result<String, String> {
     const BLOCK_STM: &str = "block-stm, 2 threads";
     let compared = |row: &Row<'_>| row.text("executor") == BLOCK_STM && !row.text("times_sequential").is_empty();
     let rows = || record.rows().filter(compared);
-    let mut workloads: Vec<&str> = rows().map(|row| row.text("workload")).collect();
-    workloads.dedup();
+    let mut workloads: Vec<&str> = Vec::new();
+    for workload in rows().map(|row| row.text("workload")) {
+        if !workloads.contains(&workload) {
+            workloads.push(workload);
+        }
+    }
     let mut text =
         "| two threads | times the sequential executor: median of the runs | all runs |\n|---|---|---|\n".to_owned();
     for workload in workloads {

@@ -6,6 +6,8 @@
 //! `--form avx2` asks for a form of the lanes, `--record` keeps what is measured. A record may be made in parts, since all rows
 //! take minutes: rows of the same commit stay, one of a name and form that is measured again takes the place of the old one.
 
+#[path = "../../../benches/common/affinity.rs"]
+mod affinity;
 mod batch;
 mod ecdsa;
 mod hash;
@@ -125,6 +127,9 @@ pub(crate) fn peers(arguments: &[String]) -> Result<(), String> {
         Ok::<_, String>(Verifier::from(backend.on_platform(platform)))
     };
     let verifiers = [("1", verifier(1)?), ("all", verifier(0)?)];
+    // Rayon's own threads, which make inputs, are made first, since threads start where their maker is.
+    rayon::broadcast(|_| ());
+    affinity::pin_threads()?;
     let mut lines = Vec::new();
     for row in rows(&asked.filter) {
         let measured = measure::row(&row, &verifiers, &counter)?;

@@ -1,0 +1,47 @@
+//! A core for each thread that works, so that what is measured is the work, and not where the system puts threads.
+//!
+//! A system may well put two threads that have work on one core while the other idles: kernels for virtual machines are told to
+//! (`sched_vcpu_pack` on the command line of one that records here were made on), and any may for some milliseconds.
+
+/// Puts the calling process's first thread and the threads of phalanx's pools on cores by their numbers. Those of an executor come
+/// after the first thread, which works with them; those of a CPU backend's pool begin with the first core, since who hands them
+/// work waits. Those of llvmpipe, a GPU in software, begin with the last core. Pools that are made later are not met, and start where
+/// their maker is.
+#[cfg(target_os = "linux")]
+pub(crate) fn pin_threads() -> Result<(), String> {
+    use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+    use nix::unistd::Pid;
+
+    let failed = |problem: &dyn std::fmt::Display| format!("threads cannot be put on cores: {problem}");
+    let first = Pid::this();
+    let allowed = sched_getaffinity(first).map_err(|error| failed(&error))?;
+    let cores: Vec<usize> = (0..CpuSet::count()).filter(|core| allowed.is_set(*core) == Ok(true)).collect();
+    for task in std::fs::read_dir("/proc/self/task").map_err(|error| failed(&error))?.flatten() {
+        let thread = task.file_name().to_string_lossy().parse().map(Pid::from_raw);
+        let thread = thread.map_err(|error| failed(&error))?;
+        let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        let number = |pool: &str| name.trim_end().strip_prefix(pool)?.parse::<usize>().ok();
+        let place = if thread == first {
+            0
+        } else if let Some(number) = number("phalanx-exec-") {
+            number + 1
+        } else if let Some(number) = number("phalanx-cpu-") {
+            number
+        } else if let Some(number) = number("llvmpipe-") {
+            cores.len() - 1 - number % cores.len()
+        } else {
+            continue;
+        };
+        let mut core = CpuSet::new();
+        core.set(cores[place % cores.len()]).map_err(|error| failed(&error))?;
+        sched_setaffinity(thread, &core).map_err(|error| failed(&error))?;
+    }
+    Ok(())
+}
+
+/// Nothing where there is no way to ask for a core.
+#[cfg(not(target_os = "linux"))]
+#[allow(clippy::unnecessary_wraps, reason = "as where there is a way")]
+pub(crate) fn pin_threads() -> Result<(), String> {
+    Ok(())
+}
