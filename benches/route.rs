@@ -1,7 +1,12 @@
 //! The CPU alone, a GPU alone and both as the router divides batches, in turns on the same inputs: lines of comma-separated values.
 //!
-//! `cargo xtask route [ADAPTER]` runs it and keeps a record. The name of one kind of work may follow the adapter's.
+//! `cargo xtask route [ADAPTER]` runs it and keeps a record. The name of one kind of work may follow the adapter's. With `--threads N`
+//! the CPU has so many threads, each on a core of its own.
 
+#[path = "common/affinity.rs"]
+mod affinity;
+
+use std::hint::black_box;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -35,21 +40,22 @@ struct Bench {
 }
 
 fn main() {
-    // Cargo passes `--bench`, and leaves what follows `--` to us.
-    let mut asked = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
-    let (asked, only) = (asked.next(), asked.next());
+    let Asked { adapter: asked, only, threads } = Asked::parse(std::env::args().skip(1));
     let Some(adapter) = adapter(asked.as_deref()) else {
         eprintln!("no GPU adapter with that name here");
         return;
     };
     let alone = BackendChoice::Name(adapter.name().to_owned());
-    let config = |backend| VerifierConfig { backend, without_cache: true, ..VerifierConfig::default() };
+    let config = |backend| VerifierConfig { backend, threads, without_cache: true, ..VerifierConfig::default() };
     let on = |backend| Verifier::new(&config(backend)).expect("an adapter that is there");
-    let cpu = Verifier::cpu();
+    let cpu = on(BackendChoice::Cpu);
     let items = items(&cpu, SIZES[SIZES.len() - 1]);
     // One after the other: each times kernels when it is opened, and must not disturb the other.
     let gpu = served(on(alone.clone()), &items);
     let routed = served(on(BackendChoice::Beside(Box::new(alone))), &items);
+    if threads.is_some() {
+        affinity::pin_threads().expect("each thread has a core");
+    }
     let bench = Bench { cpu, gpu, routed };
     let start = Instant::now();
     assert!(bench.routed.wait_until_measured(Duration::from_mins(2)), "costs are measured in two seconds");
@@ -70,6 +76,30 @@ fn main() {
     }
 }
 
+/// What is asked of the bench.
+#[derive(Default)]
+struct Asked {
+    adapter: Option<String>,
+    only: Option<String>,
+    threads: Option<usize>,
+}
+
+impl Asked {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Self {
+        let mut asked = Self::default();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--threads" => asked.threads = arguments.next().map(|threads| threads.parse().expect("a number")),
+                // Cargo passes `--bench`.
+                flag if flag.starts_with("--") => {}
+                _ if asked.adapter.is_none() => asked.adapter = Some(argument),
+                _ => asked.only = Some(argument),
+            }
+        }
+        asked
+    }
+}
+
 /// Waits for a GPU that was asked for, which whoever asked does with the first batch of a kind.
 fn served(verifier: Verifier, items: &[(RecoverItem, KeyBytes)]) -> Verifier {
     recoveries(&items[..16]).check(&verifier);
@@ -80,24 +110,38 @@ fn served(verifier: Verifier, items: &[(RecoverItem, KeyBytes)]) -> Verifier {
 
 /// A batch that any verifier checks.
 trait Checked: Sync {
+    /// Has it checked.
+    fn check(&self, verifier: &Verifier);
     /// Has it checked, and gives what a router decided.
-    fn check(&self, verifier: &Verifier) -> Option<Decision>;
+    fn decision(&self, verifier: &Verifier) -> Option<Decision>;
 }
 
 impl Checked for RecoverBatch {
-    fn check(&self, verifier: &Verifier) -> Option<Decision> {
+    fn check(&self, verifier: &Verifier) {
+        black_box(verifier.recover(self).expect("it serves"));
+    }
+
+    fn decision(&self, verifier: &Verifier) -> Option<Decision> {
         verifier.recover_and_tell(self).expect("it serves").1
     }
 }
 
 impl Checked for VerifyBatch {
-    fn check(&self, verifier: &Verifier) -> Option<Decision> {
+    fn check(&self, verifier: &Verifier) {
+        black_box(verifier.verify(self).expect("it serves"));
+    }
+
+    fn decision(&self, verifier: &Verifier) -> Option<Decision> {
         verifier.verify_and_tell(self).expect("it serves").1
     }
 }
 
 impl Checked for MessageBatch {
-    fn check(&self, verifier: &Verifier) -> Option<Decision> {
+    fn check(&self, verifier: &Verifier) {
+        black_box(verifier.hash(HashFunction::Keccak256, self).expect("it serves"));
+    }
+
+    fn decision(&self, verifier: &Verifier) -> Option<Decision> {
         verifier.hash_and_tell(HashFunction::Keccak256, self).expect("it serves").1
     }
 }
@@ -114,9 +158,7 @@ impl Bench {
             });
         };
         let contenders: [&dyn Fn(); CONTENDERS] =
-            [&|| drop(batch.check(&self.cpu)), &|| drop(batch.check(&self.gpu)), &both, &|| {
-                drop(batch.check(&self.routed));
-            }];
+            [&|| batch.check(&self.cpu), &|| batch.check(&self.gpu), &both, &|| batch.check(&self.routed)];
         (0..LEARNED).for_each(|_| contenders[CONTENDERS - 1]());
         let mut rounds: Vec<[f64; CONTENDERS]> = Vec::new();
         let start = Instant::now();
@@ -134,7 +176,7 @@ impl Bench {
         let better = usize::from(middle(1) < middle(0));
         // Of the same round, so that what disturbs one of them disturbs both.
         let ratio = median(rounds.iter().map(|round| round[3] / round[better]).collect());
-        let decision = batch.check(&self.routed).expect("it is routed");
+        let decision = batch.decision(&self.routed).expect("it is routed");
         let micro = |column: usize| middle(column) * 1e6;
         println!(
             "{work},{size},{},{:.1},{:.1},{:.1},{:.1},{ratio:.3},{},{},\"{}\"",

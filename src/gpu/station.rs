@@ -2,6 +2,7 @@
 //! never again once it has answered wrongly.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ pub(super) struct Station {
     ready: Ready,
     programs: Vec<Arc<dyn Serving>>,
     first_rest: Duration,
+    /// Whether each program ever served. Asked before every batch, and so not behind the lock.
+    served: Vec<AtomicBool>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -37,8 +40,6 @@ struct State {
     phase: Phase,
     /// One for each program.
     admitted: Vec<Admitted>,
-    /// Whether each program ever served.
-    served: Vec<bool>,
     /// Whether a thread is opening and admitting.
     is_starting: bool,
     /// Whether nobody wants it any more.
@@ -106,7 +107,6 @@ impl Station {
         let state = State {
             phase: Phase::Starting,
             admitted: vec![Admitted::NotYet; programs.len()],
-            served: vec![false; programs.len()],
             is_starting: false,
             is_over: false,
             faults: 0,
@@ -116,6 +116,7 @@ impl Station {
             what,
             start,
             ready,
+            served: std::iter::repeat_with(AtomicBool::default).take(programs.len()).collect(),
             programs,
             first_rest,
             state: Mutex::new(state),
@@ -158,7 +159,7 @@ impl Station {
 
     /// Whether a program ever served.
     pub(super) fn has_served(&self, program: usize) -> bool {
-        self.lock().served.get(program).copied().unwrap_or(false)
+        self.served.get(program).is_some_and(|served| served.load(Ordering::Acquire))
     }
 
     /// Ends the service, and waits for the thread that opens and admits, at most `patience`: a driver that compiles while the
@@ -250,7 +251,7 @@ impl Station {
                     let seconds = begun.elapsed().as_secs_f64();
                     tracing::info!(device = %self.what, program = program.name(), seconds, "a GPU serves");
                     state.admitted[number] = Admitted::Ready(id);
-                    state.served[number] = true;
+                    self.served[number].store(true, Ordering::Release);
                 }
                 Err(fault @ (Fault::Wrong(_) | Fault::Compile { .. } | Fault::Memory { .. })) => {
                     metrics::counter!("phalanx.gpu.refusals", "kind" => fault.code()).increment(1);

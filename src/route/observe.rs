@@ -14,7 +14,11 @@
 //! Work is what a [`Work`](super::Work) is named by, or `bip340`, `recover-hinted` (whose batches come again as `recover`, as far as
 //! they are recovered), `bitcoin-root`, `bitcoin-branches`, `rfc6962-root`, `rfc6962-proofs`; of trees, items are leaves.
 
+#[cfg(feature = "gpu")]
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use metrics::SharedString;
 
 #[cfg(feature = "gpu")]
 use super::decision::{Decision, Share, Work};
@@ -28,7 +32,7 @@ pub(crate) fn checked<T>(backend: &'static str, work: &'static str, items: usize
     let start = Instant::now();
     let answers = check();
     let took = start.elapsed();
-    share_of(work, backend, items, Outcome::Done(Some(took.as_secs_f64())));
+    share_of(work, backend.into(), items, Outcome::Done(Some(took.as_secs_f64())));
     batch(&span, work, items, took);
     answers
 }
@@ -58,11 +62,10 @@ pub(super) fn batch(span: &tracing::Span, work: &'static str, items: usize, took
 /// Counts a share.
 #[cfg(feature = "gpu")]
 pub(super) fn share(work: Work, share: &Share, items: usize, outcome: Outcome) {
-    share_of(work.name(), &share.name, items, outcome);
+    share_of(work.name(), Arc::clone(&share.name).into(), items, outcome);
 }
 
-fn share_of(work: &'static str, backend: &str, items: usize, outcome: Outcome) {
-    let backend = backend.to_owned();
+fn share_of(work: &'static str, backend: SharedString, items: usize, outcome: Outcome) {
     metrics::counter!("phalanx.share.items", "work" => work, "backend" => backend.clone()).increment(items as u64);
     match outcome {
         Outcome::Done(Some(seconds)) => {

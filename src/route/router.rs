@@ -84,13 +84,20 @@ impl Router {
 
     /// An answer for each item, in order. An error where a device was asked for and never serves.
     pub(crate) fn answer<B: Divisible>(&self, batch: &B) -> Result<Vec<B::Answer>, Error> {
-        self.answer_and_tell(batch).map(|(answers, _)| answers)
+        self.await_service(batch.work())?;
+        Ok(self.inner.answer(batch).0)
     }
 
     /// The same, with what was decided.
     pub(crate) fn answer_and_tell<B: Divisible>(&self, batch: &B) -> Result<(Vec<B::Answer>, Decision), Error> {
-        self.inner.lanes.iter().try_for_each(|lane| lane.device.await_service(batch.work()))?;
-        Ok(self.inner.answer(batch))
+        self.await_service(batch.work())?;
+        let (answers, decision) = self.inner.answer(batch);
+        Ok((answers, decision.unwrap_or_else(|| Decision::small(batch.work(), batch.units()))))
+    }
+
+    /// Waits for each device that was asked for and has yet to serve.
+    fn await_service(&self, work: Work) -> Result<(), Error> {
+        self.inner.lanes.iter().try_for_each(|lane| lane.device.await_service(work))
     }
 
     /// Waits until every device that serves was measured, at most so long, and tells whether it was.
@@ -113,9 +120,10 @@ impl Drop for Router {
 }
 
 impl Inner {
-    fn answer<B: Divisible>(&self, batch: &B) -> (Vec<B::Answer>, Decision) {
+    /// Answers in order, and what was decided; nothing of a batch which the CPU has answered before anything could be.
+    fn answer<B: Divisible>(&self, batch: &B) -> (Vec<B::Answer>, Option<Decision>) {
         if batch.units() < B::LEAST {
-            return self.answer_small(batch);
+            return (self.answer_small(batch), None);
         }
         let begun = Instant::now();
         let work = batch.work();
@@ -149,14 +157,12 @@ impl Inner {
         }
         self.learned.policy().learn(&decision, &outcomes);
         observe::batch(&span, work.name(), batch.len(), begun.elapsed());
-        (answers, decision)
+        (answers, Some(decision))
     }
 
     /// Has the CPU answer what is too little for a decision.
-    fn answer_small<B: Divisible>(&self, batch: &B) -> (Vec<B::Answer>, Decision) {
-        let work = batch.work();
-        let (answers, _) = self.alone(|| observe::checked("cpu", work.name(), batch.len(), || batch.on_cpu(&self.cpu)));
-        (answers, Decision::small(work, batch.units()))
+    fn answer_small<B: Divisible>(&self, batch: &B) -> Vec<B::Answer> {
+        self.alone(|| observe::checked("cpu", batch.work().name(), batch.len(), || batch.on_cpu(&self.cpu))).0
     }
 
     fn decide(&self, work: Work, units: usize) -> Decision {

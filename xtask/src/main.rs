@@ -35,7 +35,8 @@ chores:
   record       run every criterion bench, to the record `criterion`
   record KIND -- COMMAND...
                run a command, and keep the comma-separated values that it prints as a record
-  route [NAME] the CPU, a GPU and both as the router divides batches, to the record `route`
+  route [NAME] the CPU, a GPU and both as the router divides batches, to the record `route`; `--apart` gives a GPU in software
+               half of the cores, to the record `route-apart`
   vectors      write the vectors under fixtures/ anew, from their generator
 
 Records are benches/record/<machine>/<date>-<kind>.csv.";

@@ -1,10 +1,16 @@
-//! `cargo xtask route [ADAPTER]`: what the router makes of the CPU and a GPU, for every size of batch, as a record.
+//! `cargo xtask route [--apart] [ADAPTER]`: what the router makes of the CPU and a GPU, for every size of batch, as a record.
+//!
+//! A GPU in software has no cores of its own, so that nothing is won where it helps. `--apart` gives it half of the machine's and the
+//! CPU the other half.
 
 use crate::process::{cargo, printed};
 use crate::record;
 
 /// How much longer than the better backend alone a batch may take.
 const MOST: f64 = 1.1;
+
+/// What tells llvmpipe how many threads to have.
+const SOFTWARE_THREADS: &str = "LP_NUM_THREADS";
 
 /// The columns of the size, of the ratio, and how many there are.
 const ITEMS: usize = 1;
@@ -15,14 +21,21 @@ pub(crate) fn route(arguments: &[String]) -> Result<(), String> {
     let heading = record::heading(
         &["cargo xtask route"].into_iter().chain(arguments.iter().map(String::as_str)).collect::<Vec<_>>().join(" "),
     );
-    let bench = ["bench", "--quiet", "--package", "phalanx", "--bench", "route", "--"];
-    let lines = printed(cargo().args(bench).args(arguments))?;
+    let is_apart = arguments.iter().any(|argument| argument == "--apart");
+    let mut bench = cargo();
+    bench.args(["bench", "--quiet", "--package", "phalanx", "--bench", "route", "--"]);
+    bench.args(arguments.iter().filter(|argument| *argument != "--apart"));
+    if is_apart {
+        let half = (std::thread::available_parallelism().map_or(1, usize::from) / 2).max(1).to_string();
+        bench.args(["--threads", &half]).env(SOFTWARE_THREADS, &half);
+    }
+    let lines = printed(&mut bench)?;
     println!("{lines}");
     let slow = check(&lines)?;
     let text = format!(
         "{heading}# medians of interleaved rounds; both: half on each at once; ratio: routed to the better of cpu and gpu, of the same round\n{lines}"
     );
-    record::write("route", &text)?;
+    record::write(if is_apart { "route-apart" } else { "route" }, &text)?;
     if slow.is_empty() {
         return Ok(());
     }
