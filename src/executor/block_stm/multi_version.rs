@@ -8,6 +8,9 @@ use super::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
 /// The place in a location's order: 0 is what happens before the first transaction, `i + 1` is transaction `i`.
 pub(crate) type Position = u32;
 
+/// The last entries of a location, which are looked at one by one from the end.
+const NEAR: usize = 8;
+
 /// What was written to one location, by ascending position.
 #[derive(Debug)]
 pub(crate) struct Versions<T> {
@@ -44,7 +47,7 @@ impl<T> Versions<T> {
     pub(crate) fn write(&self, position: Position, incarnation: u32, value: T) -> bool {
         let written = Written { position, incarnation, estimate: false, value };
         let mut all = self.lock();
-        let place = all.as_slice().partition_point(|entry| entry.position < position);
+        let place = place(all.as_slice(), position);
         if let Some(entry) = all.as_mut_slice().get_mut(place).filter(|entry| entry.position == position) {
             *entry = written;
             return false;
@@ -75,12 +78,7 @@ impl<T> Versions<T> {
         }
         let all = self.lock();
         let all = all.as_slice();
-        let end = if all.last().is_some_and(|last| last.position < position) {
-            all.len()
-        } else {
-            all.partition_point(|entry| entry.position < position)
-        };
-        look(&all[..end])
+        look(&all[..place(all, position)])
     }
 
     /// Whether nothing was written.
@@ -95,6 +93,17 @@ impl<T> Versions<T> {
 
     fn lock(&self) -> MutexGuard<'_, Entries<T>> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many entries are below a position. Transactions are executed about in order, so that mostly all or nearly all are; who searches
+/// all of a location that every transaction writes to takes it line by line from other threads' caches.
+fn place<T>(entries: &[Written<T>], position: Position) -> usize {
+    let is_below = |entry: &Written<T>| entry.position < position;
+    let (far, near) = entries.split_at(entries.len().saturating_sub(NEAR));
+    match near.iter().rposition(is_below) {
+        Some(last) => far.len() + last + 1,
+        None => far.partition_point(is_below),
     }
 }
 
@@ -130,6 +139,26 @@ impl<T> Entries<T> {
         match self {
             Self::AtMostOne(entry) => drop(entry.take_if(|entry| !keep(entry))),
             Self::Many(entries) => entries.retain(keep),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_behind_all_that_is_below() {
+        for count in [0, 1, 2, NEAR - 1, NEAR, NEAR + 1, 100] {
+            let written = |index: usize| {
+                let position = 2 * Position::try_from(index).unwrap() + 1;
+                Written { position, incarnation: 0, estimate: false, value: () }
+            };
+            let entries: Vec<_> = (0..count).map(written).collect();
+            for position in 0..=2 * Position::try_from(count).unwrap() + 2 {
+                let below = entries.iter().filter(|entry| entry.position < position).count();
+                assert_eq!(place(&entries, position), below, "{position} among {count}");
+            }
         }
     }
 }
