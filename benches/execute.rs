@@ -1,7 +1,8 @@
 //! Executing a block of verified transactions, one kind at a time: in sequence, by Block-STM on one thread and on two, along
 //! access lists, and by shards: `cargo xtask record execute -- cargo bench --bench execute`.
 //!
-//! The executors take turns, each thread of theirs on a core of its own. Prints comma-separated values, as they are kept under
+//! The executors take turns, each thread of theirs on a core of its own, and with them the sequential one on two threads that have a
+//! block each and nothing in common: what the machine gives two threads at best. Prints comma-separated values, as they are kept under
 //! `benches/record`. Part of a workload's name may be given.
 
 mod common;
@@ -27,17 +28,23 @@ const RUNS: usize = 3;
 const ROUNDS: usize = 151;
 const MAINNET_ROUNDS: usize = 15;
 
-type Executors = [(&'static str, Box<dyn Executor>); 5];
+struct Executors {
+    compared: [(&'static str, Box<dyn Executor>); 5],
+    /// Another thread for a block of its own.
+    second: rayon::ThreadPool,
+}
 
 fn executors() -> Executors {
+    let second = rayon::ThreadPoolBuilder::new().num_threads(1).thread_name(|_| "phalanx-exec-0".to_owned());
     let block_stm = |threads| BlockStmExecutor::new(threads).expect("a thread starts");
-    [
+    let compared: [(_, Box<dyn Executor>); 5] = [
         ("sequential", Box::new(SequentialExecutor)),
         ("block-stm, 1 thread", Box::new(block_stm(1).always_speculating())),
         ("block-stm, 2 threads", Box::new(block_stm(2))),
         ("block-stm, 2 threads, always speculating", Box::new(block_stm(2).always_speculating())),
         ("sharded, 2 threads", Box::new(ShardedExecutor::new(2, 8).expect("a thread starts"))),
-    ]
+    ];
+    Executors { compared, second: second.build().expect("a thread starts") }
 }
 
 /// A run's number and a workload.
@@ -49,12 +56,19 @@ fn compare(
     rounds: usize,
     transactions: usize,
     executors: &Executors,
-    execute: impl Fn(&dyn Executor),
+    execute: impl Fn(&dyn Executor) + Sync,
 ) {
     let execute = &execute;
-    let turns = executors.iter().map(|(_, executor)| Turn::new(transactions, move || execute(&**executor)));
-    let turns: Vec<_> = turns.collect();
-    for ((name, _), taken) in executors.iter().zip(turns::take(rounds, &turns.iter().collect::<Vec<_>>())) {
+    let turns = executors.compared.iter();
+    let mut turns: Vec<_> = turns.map(|(_, executor)| Turn::new(transactions, move || execute(&**executor))).collect();
+    turns.push(Turn::new(2 * transactions, || {
+        executors.second.in_place_scope(|scope| {
+            scope.spawn(|_| execute(&SequentialExecutor));
+            execute(&SequentialExecutor);
+        });
+    }));
+    let names = executors.compared.iter().map(|(name, _)| *name).chain(["sequential, a block each on 2 threads"]);
+    for (name, taken) in names.zip(turns::take(rounds, &turns.iter().collect::<Vec<_>>())) {
         println!("{run},{workload},\"{name}\",{:.0},{:.2}", taken.median, taken.ratio);
     }
 }
