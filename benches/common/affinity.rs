@@ -9,12 +9,17 @@
 /// their maker is.
 #[cfg(target_os = "linux")]
 pub(crate) fn pin_threads() -> Result<(), String> {
+    use std::sync::OnceLock;
+
+    use nix::errno::Errno;
     use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
     use nix::unistd::Pid;
 
     let failed = |problem: &dyn std::fmt::Display| format!("threads cannot be put on cores: {problem}");
     let first = Pid::this();
-    let allowed = sched_getaffinity(first).map_err(|error| failed(&error))?;
+    // What the process had at first: the first thread has one core once this was called.
+    static ALLOWED: OnceLock<Option<CpuSet>> = OnceLock::new();
+    let allowed = ALLOWED.get_or_init(|| sched_getaffinity(first).ok()).ok_or_else(|| failed(&"no cores are known"))?;
     let cores: Vec<usize> = (0..CpuSet::count()).filter(|core| allowed.is_set(*core) == Ok(true)).collect();
     for task in std::fs::read_dir("/proc/self/task").map_err(|error| failed(&error))?.flatten() {
         let thread = task.file_name().to_string_lossy().parse().map(Pid::from_raw);
@@ -34,7 +39,11 @@ pub(crate) fn pin_threads() -> Result<(), String> {
         };
         let mut core = CpuSet::new();
         core.set(cores[place % cores.len()]).map_err(|error| failed(&error))?;
-        sched_setaffinity(thread, &core).map_err(|error| failed(&error))?;
+        match sched_setaffinity(thread, &core) {
+            // It has ended meanwhile.
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(error) => return Err(failed(&error)),
+        }
     }
     Ok(())
 }

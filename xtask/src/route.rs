@@ -35,7 +35,11 @@ pub(crate) fn route(arguments: &[String]) -> Result<(), String> {
     let text = format!(
         "{heading}# medians of interleaved rounds; both: half on each at once; ratio: routed to the better of cpu and gpu, of the same round\n{lines}"
     );
-    record::write(if is_apart { "route-apart" } else { "route" }, &text)?;
+    if is_apart {
+        // It is there to show what dividing gains. Small batches have the way to a pool of their own besides.
+        return record::write("route-apart", &text);
+    }
+    record::write("route", &text)?;
     if slow.is_empty() {
         return Ok(());
     }

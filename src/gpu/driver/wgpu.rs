@@ -196,9 +196,10 @@ impl WgpuDevice {
             let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
             let buffer = self.buffer(words.len(), 0, usage, false);
             if !words.is_empty() {
+                // The next dispatch brings it along. Nothing is submitted here: this is not the worker's thread, and where it waits
+                // while another one submits, wgpu 30 may panic (`Device::maintain` compares a fence that it read before).
                 self.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(words));
             }
-            self.queue.submit([]);
             buffer
         })?;
         tables.push((words.to_vec(), buffer.clone()));
