@@ -15,10 +15,11 @@ pub(crate) fn pin_threads() -> Result<(), String> {
     use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
     use nix::unistd::Pid;
 
-    let failed = |problem: &dyn std::fmt::Display| format!("threads cannot be put on cores: {problem}");
-    let first = Pid::this();
     // What the process had at first: the first thread has one core once this was called.
     static ALLOWED: OnceLock<Option<CpuSet>> = OnceLock::new();
+
+    let failed = |problem: &dyn std::fmt::Display| format!("threads cannot be put on cores: {problem}");
+    let first = Pid::this();
     let allowed = ALLOWED.get_or_init(|| sched_getaffinity(first).ok()).ok_or_else(|| failed(&"no cores are known"))?;
     let cores: Vec<usize> = (0..CpuSet::count()).filter(|core| allowed.is_set(*core) == Ok(true)).collect();
     for task in std::fs::read_dir("/proc/self/task").map_err(|error| failed(&error))?.flatten() {
