@@ -1,5 +1,5 @@
-//! Executing a block of verified transactions, one kind at a time: in sequence, by Block-STM on one thread and on two, along
-//! access lists, and by shards: `cargo xtask record execute -- cargo bench --bench execute`.
+//! Executing a block of verified transactions, one kind at a time: in sequence, by Block-STM on one thread and on two, and
+//! by shards: `cargo xtask record execute -- cargo bench --bench execute`.
 //!
 //! The executors take turns, each thread of theirs on a core of its own, and with them the sequential one on two threads that have a
 //! block each and nothing in common: what the machine gives two threads at best. Prints comma-separated values, as they are kept under

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 /// Something to be timed: how many items it answers in its turn, and the turn.
 pub(crate) struct Turn<'a> {
-    pub(crate) items: usize,
-    pub(crate) take: Box<dyn Fn() + 'a>,
+    items: usize,
+    take: Box<dyn Fn() + 'a>,
 }
 
 impl<'a> Turn<'a> {
