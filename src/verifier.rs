@@ -66,6 +66,16 @@ enum Gpu {
     Beside(Router),
 }
 
+#[cfg(feature = "gpu")]
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        // The other one does so by itself.
+        if let Self::Beside(router) = self {
+            router.end_devices();
+        }
+    }
+}
+
 impl Default for Verifier {
     fn default() -> Self {
         Self::cpu()

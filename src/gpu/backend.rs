@@ -214,6 +214,11 @@ impl GpuBackend {
         if self.station.has_served(program) { Ok(()) } else { self.worker(program, name).map(drop) }
     }
 
+    /// Serves nothing any more, and closes the device; on the thread that drops what uses it, whichever thread has the last of it.
+    pub(crate) fn end(&self) {
+        self.station.end(END_PATIENCE);
+    }
+
     /// Whether a kind of work would be served now. Never waits.
     pub(crate) fn serves(&self, work: Work) -> bool {
         matches!(self.station.service(self.program(work).0), Service::Ready(..))
@@ -394,7 +399,7 @@ impl GpuBackend {
 
 impl Drop for GpuBackend {
     fn drop(&mut self) {
-        self.station.end(END_PATIENCE);
+        self.end();
     }
 }
 

@@ -42,8 +42,6 @@ struct State {
     admitted: Vec<Admitted>,
     /// Whether a thread is opening and admitting.
     is_starting: bool,
-    /// Whether nobody wants it any more.
-    is_over: bool,
     /// Faults since the device last served for as long as it rested.
     faults: u32,
     /// Of the last fault.
@@ -63,6 +61,8 @@ enum Phase {
     Quarantined {
         fault: Fault,
     },
+    /// Nobody wants it any more.
+    Over,
 }
 
 /// What became of a program's admission.
@@ -108,7 +108,6 @@ impl Station {
             phase: Phase::Starting,
             admitted: vec![Admitted::NotYet; programs.len()],
             is_starting: false,
-            is_over: false,
             faults: 0,
             rest: Duration::ZERO,
         };
@@ -162,21 +161,25 @@ impl Station {
         self.served.get(program).is_some_and(|served| served.load(Ordering::Acquire))
     }
 
-    /// Ends the service, and waits for the thread that opens and admits, at most `patience`: a driver that compiles while the
-    /// process ends may crash.
+    /// Ends the service, and waits for the thread that opens and admits, at most `patience`, and until the device is closed: a driver
+    /// that compiles or closes a device while the process ends may crash.
     pub(super) fn end(&self, patience: Duration) {
         let until = Instant::now() + patience;
         let mut state = self.lock();
-        state.is_over = true;
-        if let Phase::Up(worker) = &state.phase {
+        let phase = std::mem::replace(&mut state.phase, Phase::Over);
+        if let Phase::Up(worker) = &phase {
             worker.close(&Fault::Ended);
         }
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if !state.is_starting || left.is_zero() {
-                return;
+                break;
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(state);
+        if let Phase::Up(worker) = phase {
+            worker.end(until.saturating_duration_since(Instant::now()));
         }
     }
 
@@ -219,7 +222,9 @@ impl Station {
             let ended = guard("starting a GPU", || station.admit_all(after.as_ref()));
             let mut state = station.lock();
             state.is_starting = false;
-            if let Err(fault) = ended {
+            if let Err(fault) = ended
+                && !matches!(state.phase, Phase::Over)
+            {
                 station.rest(&mut state, &fault, Duration::ZERO);
             }
             station.changed.notify_all();
@@ -235,15 +240,14 @@ impl Station {
     fn admit_all(&self, after: Option<&Fault>) -> Result<(), Fault> {
         let begun = Instant::now();
         let worker = Arc::new((self.start)(after)?);
-        self.lock().phase = Phase::Up(Arc::clone(&worker));
+        if !self.lock().replace_unless_over(Phase::Up(Arc::clone(&worker))) {
+            return Ok(());
+        }
         for (number, program) in self.programs.iter().enumerate() {
-            if self.lock().is_over {
-                return Ok(());
-            }
             let admitted = program.admit(&worker);
             let mut state = self.lock();
             if !matches!(&state.phase, Phase::Up(current) if Arc::ptr_eq(current, &worker)) {
-                // Given up meanwhile, by who was served already.
+                // Given up meanwhile by who was served already, or nobody wants it any more.
                 return Ok(());
             }
             match admitted {
@@ -260,7 +264,7 @@ impl Station {
                 }
                 Err(fault) => {
                     worker.close(&fault);
-                    return if state.is_over { Ok(()) } else { Err(fault) };
+                    return Err(fault);
                 }
             }
             self.changed.notify_all();
@@ -275,10 +279,20 @@ impl Station {
 }
 
 impl State {
+    /// Whether it is wanted still, and so in that phase now.
+    fn replace_unless_over(&mut self, phase: Phase) -> bool {
+        let is_wanted = !matches!(self.phase, Phase::Over);
+        if is_wanted {
+            self.phase = phase;
+        }
+        is_wanted
+    }
+
     fn service(&self, program: usize) -> Service {
         match (&self.phase, self.admitted.get(program)) {
             (Phase::Quarantined { fault }, _) => Service::Quarantined(fault.clone()),
             (Phase::Resting { fault, .. }, _) => Service::Resting(fault.clone()),
+            (Phase::Over, _) => Service::Resting(Fault::Ended),
             (_, Some(Admitted::Refused(fault))) => Service::Refused(fault.clone()),
             (Phase::Up(worker), Some(Admitted::Ready(number))) => Service::Ready(Arc::clone(worker), *number),
             _ => Service::Starting,

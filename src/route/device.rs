@@ -35,6 +35,8 @@ pub(crate) trait Device: fmt::Debug + Send + Sync + 'static {
     fn await_service(&self, _: Work) -> Result<(), Error> {
         Ok(())
     }
+    /// Is asked nothing any more, and gives back what it holds of the system.
+    fn end(&self) {}
     /// Recovers, in order.
     fn recover(&self, batch: &RecoverBatch) -> Result<Vec<Verdict<Signer>>, Failed>;
     /// Verifies, in order.

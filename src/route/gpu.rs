@@ -53,6 +53,10 @@ impl Device for RoutedGpu {
         if self.is_explicit { self.gpu.expect(work) } else { Ok(()) }
     }
 
+    fn end(&self) {
+        self.gpu.end();
+    }
+
     fn recover(&self, batch: &RecoverBatch) -> Result<Vec<Verdict<Signer>>, Failed> {
         let answers = answers(self.gpu.give_recover(&self.cpu, &parsed(batch)))?;
         let verdicts = merged(batch, answers, |item| self.cpu.recover(&[item].into_iter().collect()).pop());

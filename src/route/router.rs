@@ -100,6 +100,11 @@ impl Router {
         self.inner.lanes.iter().try_for_each(|lane| lane.device.await_service(work))
     }
 
+    /// Has the devices give back what they hold of the system. Threads that hold them too end later, and nobody waits for these.
+    pub(crate) fn end_devices(&self) {
+        self.inner.lanes.iter().for_each(|lane| lane.device.end());
+    }
+
     /// Waits until every device that serves was measured, at most so long, and tells whether it was.
     pub(crate) fn wait_until_measured(&self, patience: Duration) -> bool {
         let until = Instant::now() + patience;

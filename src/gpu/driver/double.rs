@@ -144,6 +144,8 @@ pub(in crate::gpu) enum At {
     Dispatch,
     Poll,
     Read,
+    /// Where the device is closed, which cannot fail.
+    Close,
 }
 
 impl At {
@@ -299,6 +301,12 @@ impl<D: Driver> Driver for Faulty<D> {
     fn open(&self) -> Result<Self::Device, Fault> {
         self.plans.make(At::Open)?;
         Ok(FaultyDevice { inner: self.inner.open()?, plans: self.plans.clone() })
+    }
+}
+
+impl<D> Drop for FaultyDevice<D> {
+    fn drop(&mut self) {
+        let _ = self.plans.make(At::Close);
     }
 }
 

@@ -19,7 +19,8 @@ mod tests;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::driver::{Device, Driver, Limits, Spec};
@@ -32,6 +33,9 @@ pub(super) use serve::{Served, Serving};
 
 /// How long a call that waits is left alone before it looks around.
 const SLICE: Duration = Duration::from_millis(100);
+
+/// How long the end waits for the thread: for the chunks under way, and for a driver that closes a device.
+const END_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a device is worked.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +79,10 @@ struct Reply(mpsc::Receiver<Result<Done, Fault>>);
 pub(super) struct Worker {
     shared: Arc<Shared>,
     limits: Limits,
-    device: Box<dyn Compiler>,
+    /// None once it has ended.
+    device: Mutex<Option<Arc<dyn Compiler>>>,
+    /// Disconnected when the thread has let go of the device; and the thread.
+    working: Mutex<(mpsc::Receiver<()>, Option<JoinHandle<()>>)>,
     started: Instant,
 }
 
@@ -121,8 +128,9 @@ impl Worker {
             tables: AtomicU64::new(0),
         });
         let (opened, opening) = mpsc::channel();
+        let (at_work, working) = mpsc::channel();
         let thread = Arc::clone(&shared);
-        spawn("phalanx-gpu", move || {
+        let joined = spawn("phalanx-gpu", move || {
             let device = match guard("opening the device", || driver.open()) {
                 Ok(device) => Arc::new(device),
                 Err(fault) => {
@@ -143,20 +151,27 @@ impl Worker {
                 drop(device);
                 Ok(())
             });
+            drop::<mpsc::Sender<()>>(at_work);
         })?;
         let (handle, limits) = match opening.recv_timeout(settings.patience) {
             Ok(opened) => opened?,
             Err(mpsc::RecvTimeoutError::Timeout) => return Err(Fault::Hung(settings.patience)),
             Err(mpsc::RecvTimeoutError::Disconnected) => return Err(Fault::Ended),
         };
-        Ok(Self { shared, limits, device: Box::new(handle), started: Instant::now() })
+        Ok(Self {
+            shared,
+            limits,
+            device: Mutex::new(Some(Arc::new(handle))),
+            working: Mutex::new((working, Some(joined))),
+            started: Instant::now(),
+        })
     }
 
     /// Compiles a program. Its number stands for it in this worker.
     fn compile(&self, spec: &Spec) -> Result<usize, Fault> {
         let patience = self.shared.settings.compile_patience;
         self.reserve_table(spec)?;
-        match self.device.compile(spec.clone()).recv_timeout(patience) {
+        match self.device().ok_or(Fault::Ended)?.compile(spec.clone()).recv_timeout(patience) {
             Ok(compiled) => compiled,
             Err(mpsc::RecvTimeoutError::Timeout) => Err(Fault::Hung(patience)),
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(Fault::Ended),
@@ -165,7 +180,7 @@ impl Worker {
 
     /// What compiling has left, for the disk.
     pub(super) fn pipeline_cache(&self) -> Option<Vec<u8>> {
-        self.device.pipeline_cache()
+        self.device()?.pipeline_cache()
     }
 
     /// How long it has been there.
@@ -176,6 +191,27 @@ impl Worker {
     /// Takes nothing any more. What waits is answered with the fault; the thread ends as soon as its driver lets it.
     pub(super) fn close(&self, fault: &Fault) {
         self.shared.close(fault);
+    }
+
+    /// Takes nothing any more, and waits until the device is closed: drivers crash where the process ends while one of its threads closes
+    /// a device. The wait is bounded, and there is none for a thread that hangs.
+    pub(super) fn end(&self, patience: Duration) {
+        let Some(device) = self.device.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        self.close(&Fault::Ended);
+        if !matches!(self.shared.queue.closed(), Some(Fault::Hung(_))) {
+            let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
+            let has_ended = working.0.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Disconnected);
+            // Nothing of it is left but the thread itself.
+            let _ = working.1.take().filter(|_| has_ended).map(JoinHandle::join);
+        }
+        let _ = guard("closing the device", || {
+            drop(device);
+            Ok(())
+        });
+    }
+
+    fn device(&self) -> Option<Arc<dyn Compiler>> {
+        self.device.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn reserve_table(&self, spec: &Spec) -> Result<(), Fault> {
@@ -223,7 +259,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.close(&Fault::Ended);
+        self.end(END_PATIENCE);
     }
 }
 
@@ -299,12 +335,14 @@ impl<D: Device> Compiler for Opened<D> {
         let (device, programs) = (Arc::clone(&self.device), Arc::clone(&self.programs));
         let failed = sender.clone();
         let spawned = spawn("phalanx-gpu-compile", move || {
-            let compiled = guard(&format!("compiling {}", spec.name), || device.compile(&spec));
-            let _ = sender.send(compiled.map(|compiled| {
+            let compiled = guard(&format!("compiling {}", spec.name), || device.compile(&spec)).map(|compiled| {
                 let mut programs = programs.write().unwrap_or_else(PoisonError::into_inner);
                 programs.push(Arc::new(Compiled { spec, compiled }));
                 programs.len() - 1
-            }));
+            });
+            // Neither is held any more once anyone can go on.
+            drop((device, programs));
+            let _ = sender.send(compiled);
         });
         if let Err(fault) = spawned {
             let _ = failed.send(Err(fault));
@@ -317,12 +355,10 @@ impl<D: Device> Compiler for Opened<D> {
     }
 }
 
-/// Starts a thread that nobody joins.
-pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Fault> {
+/// Starts a thread that nobody has to join.
+pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Fault> {
     let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-    spawned
-        .map(drop)
-        .map_err(|error| Fault::Driver { doing: "starting a thread".to_owned(), problem: error.to_string() })
+    spawned.map_err(|error| Fault::Driver { doing: "starting a thread".to_owned(), problem: error.to_string() })
 }
 
 /// Calls the driver, and makes an error of a panic. wgpu panics where a device is lost while it is waited for.

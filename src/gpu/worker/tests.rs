@@ -459,3 +459,20 @@ fn threads_that_wait_for_a_device_that_fails_all_get_their_answers() {
     });
     bench.check_served_again();
 }
+
+/// Some drivers crash where a thread closes a device while the process ends.
+#[test]
+fn the_end_waits_until_the_device_is_closed() {
+    const CLOSING: Duration = Duration::from_millis(200);
+    for is_opened in [true, false] {
+        let bench = Bench::new(SETTINGS);
+        if is_opened {
+            assert_eq!(bench.check(&items(100)), None);
+        }
+        bench.plans.once(At::Close, Kind::Delay(CLOSING));
+        let began = Instant::now();
+        bench.station.end(Duration::from_secs(20));
+        assert!(began.elapsed() >= CLOSING && bench.plans.are_over(), "{:?}", began.elapsed());
+        assert!(matches!(bench.station.service(0), Service::Resting(Fault::Ended)));
+    }
+}
