@@ -1,7 +1,8 @@
 //! The GPU backend on every adapter, beside C libsecp256k1 on rayon, in turns on the same items: cold start, steady state, and a flood of
 //! bad signatures beside one of good ones. Prints a line of CSV for each figure.
 //!
-//! Adapters whose names contain `PHALANX_BENCH_ADAPTER` only, if it is set; `PHALANX_BENCH_FLOOD` items in a flood.
+//! Adapters whose names contain `PHALANX_BENCH_ADAPTER` only, if it is set; `PHALANX_BENCH_BATCH` items in a batch, `PHALANX_BENCH_FLOOD`
+//! in a flood.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterato
 use secp256k1::ecdsa::{RecoverableSignature, RecoveryId, Signature};
 use secp256k1::{Message, PublicKey, SecretKey};
 
-/// Items of a batch in the steady state.
+/// Items of a batch in the steady state where nothing else is said.
 const BATCH: usize = 16_384;
 
 /// Turns, of which the median counts.
@@ -24,8 +25,10 @@ const FLOOD: usize = 1_000_000;
 
 fn main() {
     let wanted = std::env::var("PHALANX_BENCH_ADAPTER").unwrap_or_default();
-    let flood = std::env::var("PHALANX_BENCH_FLOOD").ok().and_then(|count| count.parse().ok()).unwrap_or(FLOOD);
-    let items: Vec<_> = (0..BATCH as u64).into_par_iter().map(signed).collect();
+    let number = |variable| std::env::var(variable).ok()?.parse().ok();
+    let flood: usize = number("PHALANX_BENCH_FLOOD").unwrap_or(FLOOD);
+    let items: Vec<_> =
+        (0..number("PHALANX_BENCH_BATCH").unwrap_or(BATCH) as u64).into_par_iter().map(signed).collect();
     println!("adapter,variant,figure,value,unit");
     for adapter in adapters().iter().filter(|adapter| adapter.name().contains(&wanted)) {
         for arithmetic in adapter.variants() {
@@ -54,6 +57,7 @@ fn bench(adapter: &Adapter, arithmetic: Arithmetic, items: &[(RecoverItem, Verif
     };
     let recover: RecoverBatch = items.iter().map(|(item, _)| *item).collect();
     let verify: VerifyBatch = items.iter().map(|(_, item)| *item).collect();
+    let batch = items.len();
     let config = VerifierConfig {
         backend: BackendChoice::Name(adapter.name().to_owned()),
         arithmetic: Some(arithmetic),
@@ -63,7 +67,7 @@ fn bench(adapter: &Adapter, arithmetic: Arithmetic, items: &[(RecoverItem, Verif
     };
     let started = Instant::now();
     let verifier = Verifier::new(&config).expect("an adapter that is there");
-    let all_valid = |time: Duration, valid: usize| assert_eq!((valid, time > Duration::ZERO), (BATCH, true));
+    let all_valid = |time: Duration, valid: usize| assert_eq!((valid, time > Duration::ZERO), (batch, true));
     let recovered = || verifier.recover(&recover).expect("checked").iter().filter(|verdict| verdict.is_valid()).count();
     let verified = || verifier.verify(&verify).expect("checked").iter().filter(|verdict| verdict.is_valid()).count();
     let _ = verifier.recover(&items[..1].iter().map(|(item, _)| *item).collect()).expect("checked");
@@ -87,15 +91,15 @@ fn bench(adapter: &Adapter, arithmetic: Arithmetic, items: &[(RecoverItem, Verif
         ("verify", &verified, verified_by_libsecp256k1),
     ] {
         let turns: Vec<_> = (0..TURNS).map(|_| (ours(run), ours(&|| peer(items)))).collect();
-        print(&format!("{name} of {BATCH}"), per_second(median(turns.iter().map(|turn| turn.0))), "a second");
+        print(&format!("{name} of {batch}"), per_second(batch, median(turns.iter().map(|turn| turn.0))), "a second");
         print(
-            &format!("{name} of {BATCH}: libsecp256k1"),
-            per_second(median(turns.iter().map(|turn| turn.1))),
+            &format!("{name} of {batch}: libsecp256k1"),
+            per_second(batch, median(turns.iter().map(|turn| turn.1))),
             "a second",
         );
         let mut ratios: Vec<_> = turns.iter().map(|(ours, peer)| peer.as_secs_f64() / ours.as_secs_f64()).collect();
         ratios.sort_by(f64::total_cmp);
-        print(&format!("{name} of {BATCH}: times libsecp256k1"), ratios[ratios.len() / 2], "");
+        print(&format!("{name} of {batch}: times libsecp256k1"), ratios[ratios.len() / 2], "");
     }
 
     let good: VerifyBatch = items.iter().map(|(_, item)| *item).cycle().take(flood).collect();
@@ -123,9 +127,9 @@ fn median(times: impl Iterator<Item = Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-fn per_second(time: Duration) -> f64 {
+fn per_second(items: usize, time: Duration) -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "far fewer than 2^53 items")]
-    let items = BATCH as f64;
+    let items = items as f64;
     items / time.as_secs_f64()
 }
 

@@ -6,8 +6,8 @@ use super::error::GpuError;
 use super::field::{Chain, Field};
 use super::shader::Arithmetic;
 
-/// Chains that are timed at once: enough to fill a large GPU, few enough for a small one.
-const LANES: usize = 16_384;
+/// Chains that are timed at once: enough to fill a large GPU, few enough for a small one, which takes some tens of milliseconds.
+const LANES: usize = 1 << 17;
 
 /// The same for a program on the CPU, which is full with a few and slow with many.
 const LANES_IN_SOFTWARE: usize = 1_024;

@@ -1,4 +1,4 @@
-//! `cargo xtask gpu-ecdsa`: how long the kernels of ECDSA take on each adapter, beside C libsecp256k1 on all cores.
+//! `cargo xtask gpu-ecdsa [ITEMS]`: how long the kernels of ECDSA take on each adapter, beside C libsecp256k1 on all cores.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterato
 use secp256k1::ecdsa::{RecoverableSignature, RecoveryId, Signature};
 use secp256k1::{Message, PublicKey, SecretKey};
 
-/// Items of a batch.
+/// Items of a batch where nothing else is said. A large GPU is full with more.
 const ITEMS: u32 = 1 << 14;
 
 /// Rounds, in which ours and libsecp256k1's take turns.
@@ -19,7 +19,12 @@ const ROUNDS: usize = 7;
 /// What one round took, and each of its steps where there are any.
 type Round = (Duration, Vec<StepTime>);
 
-pub(crate) fn gpu_ecdsa() -> Result<(), String> {
+pub(crate) fn gpu_ecdsa(arguments: &[String]) -> Result<(), String> {
+    let count = match arguments {
+        [] => ITEMS,
+        [count] => count.parse().ok().filter(|count| *count > 0).ok_or("usage: cargo xtask gpu-ecdsa [ITEMS]")?,
+        _ => return Err("usage: cargo xtask gpu-ecdsa [ITEMS]".to_owned()),
+    };
     let adapters = adapters();
     if adapters.is_empty() {
         return Err("there is no GPU adapter here; `cargo xtask test` installs a software one".to_owned());
@@ -27,10 +32,10 @@ pub(crate) fn gpu_ecdsa() -> Result<(), String> {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let threads = rayon::current_num_threads();
     println!(
-        "load {}; {ITEMS} items, {threads} threads, medians of {ROUNDS} rounds in turns",
+        "load {}; {count} items, {threads} threads, medians of {ROUNDS} rounds in turns",
         load.split(' ').next().unwrap_or_default()
     );
-    let items: Vec<_> = (1..=ITEMS).into_par_iter().map(signed).collect::<Result<_, _>>()?;
+    let items: Vec<_> = (1..=count).into_par_iter().map(signed).collect::<Result<_, _>>()?;
     for adapter in &adapters {
         for arithmetic in adapter.variants() {
             measure(adapter, arithmetic, &items)?;
@@ -77,17 +82,17 @@ fn measure(adapter: &Adapter, arithmetic: Arithmetic, items: &[(RecoverItem, Ver
         signature.and_then(|signature| signature.recover(Message::from_digest(item.digest))).is_ok()
     };
     compare(
-        "recover",
+        ("recover", recover.len()),
         || ours(ecdsa.recover(&recover).map_err(|error| error.to_string())?, true),
         || recover.par_iter().all(recovered),
     )?;
     compare(
-        "verify, 33-byte keys",
+        ("verify, 33-byte keys", verify.len()),
         || ours(ecdsa.verify(&verify).map_err(|error| error.to_string())?, true),
         || verify.par_iter().all(|item| by_libsecp(item, true)),
     )?;
     compare(
-        "verify, 33-byte keys, none valid",
+        ("verify, 33-byte keys, none valid", flood.len()),
         || ours(ecdsa.verify(&flood).map_err(|error| error.to_string())?, false),
         || flood.par_iter().all(|item| by_libsecp(item, false)),
     )
@@ -108,7 +113,7 @@ fn ours<T>((answers, steps): (Vec<Verdict<T>>, Vec<StepTime>), valid: bool) -> R
 
 /// Has both take turns, and prints the medians and what each step takes.
 fn compare(
-    what: &str,
+    (what, items): (&str, usize),
     ours: impl Fn() -> Result<Vec<StepTime>, String>,
     theirs: impl Fn() -> bool,
 ) -> Result<(), String> {
@@ -129,17 +134,18 @@ fn compare(
     }
     our_rounds.sort_by_key(|(took, _)| *took);
     their_rounds.sort_unstable();
-    let microseconds = |took: Duration| took.as_secs_f64() * 1e6 / f64::from(ITEMS);
+    #[allow(clippy::cast_precision_loss, reason = "far fewer than 2^53 items")]
+    let microseconds = |took: Duration| took.as_secs_f64() * 1e6 / items as f64;
     let (median, steps) = &our_rounds[ROUNDS / 2];
     let theirs = their_rounds[ROUNDS / 2];
     let ratio = theirs.as_secs_f64() / median.as_secs_f64();
     println!(
-        "  {what}: {:.2} us each, libsecp256k1 {:.2} us: {ratio:.2} times",
+        "  {what}: {:.3} us each, libsecp256k1 {:.3} us: {ratio:.2} times",
         microseconds(*median),
         microseconds(theirs)
     );
     for step in steps {
-        println!("    {:<24} {:>8.3} us", step.kernel, microseconds(step.took));
+        println!("    {:<24} {:>9.4} us", step.kernel, microseconds(step.took));
     }
     Ok(())
 }

@@ -26,8 +26,10 @@ usage: cargo xtask <chore>
 chores:
   test [ARGS]  run every test, after installing the drivers that tests of kernels want if it may; ARGS go to `cargo test`
   isa          what each kernel compiles to on an AMD GPU that need not be there; fails if a hot kernel spills registers
-  gpu-field    how long field operations take on each GPU adapter
-  gpu-ecdsa    how long the kernels of ECDSA take on each GPU adapter, beside libsecp256k1 on all cores
+  gpu-field [LANES]
+               how long field operations take on each GPU adapter
+  gpu-ecdsa [ITEMS]
+               how long the kernels of ECDSA take on each GPU adapter, beside libsecp256k1 on all cores
   model        what many threads could gain by the dependencies of generated blocks; modelled, to the record `execution-model`
   peers [ROW]  ours beside other libraries on the same inputs, of all rows or those whose name contains ROW; `--form avx2` has
                ours use that form of the lanes, `--record` adds them to the record `peers`
@@ -53,11 +55,11 @@ fn main() -> ExitCode {
         #[cfg(feature = "gpu")]
         Some("isa") => isa::isa(),
         #[cfg(feature = "gpu")]
-        Some("gpu-field") => gpu_field::gpu_field(),
+        Some("gpu-field") => gpu_field::gpu_field(&arguments.collect::<Vec<_>>()),
         #[cfg(feature = "gpu")]
-        Some("gpu-ecdsa") => gpu_ecdsa::gpu_ecdsa(),
+        Some("gpu-ecdsa") => gpu_ecdsa::gpu_ecdsa(&arguments.collect::<Vec<_>>()),
         #[cfg(not(feature = "gpu"))]
-        Some(chore @ ("isa" | "gpu-field" | "gpu-ecdsa")) => with_gpu(chore),
+        Some(chore @ ("isa" | "gpu-field" | "gpu-ecdsa")) => with_gpu(chore, &arguments.collect::<Vec<_>>()),
         #[cfg(feature = "model")]
         Some("model") => model::model(),
         #[cfg(not(feature = "model"))]
@@ -90,14 +92,14 @@ fn main() -> ExitCode {
 
 /// Builds this again with the chores that need the library, and has that do `chore`.
 #[cfg(not(feature = "gpu"))]
-fn with_gpu(chore: &str) -> Result<(), String> {
+fn with_gpu(chore: &str, arguments: &[String]) -> Result<(), String> {
     let mut command = process::cargo();
     command.args(["run", "--quiet", "--package", "xtask", "--features", "gpu"]);
     if chore == "gpu-ecdsa" {
         // It times the host's part too.
         command.arg("--release");
     }
-    command.args(["--", chore]);
+    command.args(["--", chore]).args(arguments);
     if chore == "isa" {
         // The loader reads it before there is anything to ask for a device.
         command.env("RADV_FORCE_FAMILY", "navi21");
