@@ -74,6 +74,12 @@ impl<C: Columns> Batch<C> {
         self.columns.is_empty()
     }
 
+    /// Whether any item was rejected while parsing.
+    #[cfg(feature = "gpu")]
+    pub(crate) const fn has_rejected(&self) -> bool {
+        !self.rejected.is_empty()
+    }
+
     /// The item at `index`, or why it was rejected while parsing; `None` past the end.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Result<C::Item, Reason>> {

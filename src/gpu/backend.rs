@@ -15,6 +15,7 @@ use super::merkle_tree::Climb;
 use super::program::Program;
 use super::shader::Arithmetic;
 use super::station::{Service, Start, Station};
+use super::team::feeders;
 use super::tune::tune;
 use super::worker::{Given, Served, Serving, Settings, Worker};
 use crate::batch::{Batch, Columns, MessageBatch};
@@ -23,9 +24,9 @@ use crate::cpu::{Audit, CpuBackend};
 use crate::error::Error;
 use crate::merkle::bitcoin;
 use crate::route::Work;
-use crate::scheme::ecdsa::{RecoverBatch, RecoverItem, Signer, VerifyBatch, VerifyItem};
+use crate::scheme::ecdsa::{RecoverBatch, Signer, VerifyBatch};
 use crate::scheme::hash::HashFunction;
-use crate::verdict::Verdict;
+use crate::verdict::{Reason, Verdict};
 
 /// How long whoever asked for this adapter waits for it to be opened and admitted.
 const READY_PATIENCE: Duration = Duration::from_mins(10);
@@ -91,6 +92,44 @@ impl Posts {
         let served = Arc::new(Served::new(program));
         self.all.push(served.clone());
         Post { served, number: self.all.len() - 1 }
+    }
+}
+
+/// The items of a batch that were not rejected while parsing.
+struct Parsed<'a, C> {
+    batch: &'a Batch<C>,
+    /// Their indices; none where they are all.
+    indices: Option<Vec<usize>>,
+}
+
+impl<'a, C: Columns> Parsed<'a, C> {
+    fn of(batch: &'a Batch<C>) -> Self {
+        let parsed = || (0..batch.len()).filter(|at| matches!(batch.get(*at), Some(Ok(_)))).collect();
+        Self { batch, indices: batch.has_rejected().then(parsed) }
+    }
+
+    fn len(&self) -> usize {
+        self.indices.as_ref().map_or_else(|| self.batch.len(), Vec::len)
+    }
+
+    fn item(&self, index: usize) -> C::Item {
+        let index = self.indices.as_ref().map_or(index, |indices| indices[index]);
+        // There is no other case; a placeholder is never valid.
+        self.batch.get(index).and_then(Result::ok).unwrap_or_else(C::placeholder)
+    }
+
+    /// Answers for all of the batch, out of those of what was parsed.
+    fn merged<A>(&self, answers: Vec<A>, rejected: impl Fn(Reason) -> A) -> Vec<A> {
+        if self.indices.is_none() {
+            return answers;
+        }
+        let mut answers = answers.into_iter();
+        let answer = |at: usize| match self.batch.get(at)? {
+            Ok(_) => answers.next(),
+            Err(reason) => Some(rejected(reason)),
+        };
+        // An answer that is missing is noticed where they are counted.
+        (0..self.batch.len()).map_while(answer).collect()
     }
 }
 
@@ -235,15 +274,15 @@ impl GpuBackend {
         }
     }
 
-    /// What the device gives of these recoveries, the CPU answering for none but those that the host's own checks settle; `None` if
-    /// it does not serve now.
-    pub(crate) fn give_recover(&self, cpu: &CpuBackend, items: &[RecoverItem]) -> Option<Given<Verdict<Signer>>> {
-        self.give(&self.recover, cpu, items.len(), &|index: usize| items[index])
+    /// What the device gives of these recoveries, the CPU answering for none but those that the host's own checks settle, and what
+    /// was rejected while parsing; `None` if it does not serve now.
+    pub(crate) fn give_recover(&self, cpu: &CpuBackend, batch: &RecoverBatch) -> Option<Given<Verdict<Signer>>> {
+        self.give_batch(&self.recover, cpu, batch)
     }
 
     /// The same for verifications.
-    pub(crate) fn give_verify(&self, cpu: &CpuBackend, items: &[VerifyItem]) -> Option<Given<Verdict<()>>> {
-        self.give(&self.verify, cpu, items.len(), &|index: usize| items[index])
+    pub(crate) fn give_verify(&self, cpu: &CpuBackend, batch: &VerifyBatch) -> Option<Given<Verdict<()>>> {
+        self.give_batch(&self.verify, cpu, batch)
     }
 
     /// The same for hashes of messages; of one that fits into no dispatch, none.
@@ -282,6 +321,21 @@ impl GpuBackend {
         ]
     }
 
+    fn give_batch<C: Columns, P, T>(
+        &self,
+        post: &Post<P>,
+        cpu: &CpuBackend,
+        batch: &Batch<C>,
+    ) -> Option<Given<Verdict<T>>>
+    where
+        P: for<'x> Program<Item<'x> = C::Item, Answer = Verdict<T>>,
+        C::Item: Send + Sync,
+    {
+        let parsed = Parsed::of(batch);
+        let given = self.give(post, cpu, parsed.len(), &|index: usize| parsed.item(index))?;
+        Some(given.among(|answers| parsed.merged(answers, |reason| Some(Verdict::Invalid(reason)))))
+    }
+
     fn check<C: Columns, P, T>(
         &self,
         post: &Post<P>,
@@ -292,21 +346,9 @@ impl GpuBackend {
         P: for<'x> Program<Item<'x> = C::Item, Answer = Verdict<T>>,
         C::Item: Send + Sync,
     {
-        // What was rejected while parsing has its verdict; the others become items.
-        let parsed: Vec<usize> = (0..batch.len()).filter(|at| matches!(batch.get(*at), Some(Ok(_)))).collect();
-        let item = |index: usize| match batch.get(parsed[index]) {
-            Some(Ok(item)) => item,
-            // Never so; a placeholder is never valid.
-            _ => C::placeholder(),
-        };
-        let Some(answers) = self.serve(post, cpu, parsed.len(), &item)? else { return Ok(None) };
-        let mut answers = answers.into_iter();
-        let verdict = |at: usize| match batch.get(at)? {
-            Ok(_) => answers.next(),
-            Err(reason) => Some(Verdict::Invalid(reason)),
-        };
-        // An answer that is missing is noticed where verdicts are counted.
-        Ok(Some((0..batch.len()).map_while(verdict).collect()))
+        let parsed = Parsed::of(batch);
+        let answers = self.serve(post, cpu, parsed.len(), &|index: usize| parsed.item(index))?;
+        Ok(answers.map(|answers| parsed.merged(answers, Verdict::Invalid)))
     }
 
     /// Climbs a tree; `None` where the CPU is to do all of it.
@@ -368,7 +410,7 @@ impl GpuBackend {
     ) -> Result<Option<Vec<P::Answer>>, Error> {
         let Some((worker, number)) = self.worker(post.number, P::NAME)? else { return Ok(None) };
         let given = self.run(post, &worker, number, cpu, count, item);
-        let left = given.answers.iter().filter(|answer| answer.is_none()).count();
+        let left = given.left();
         metrics::counter!("phalanx.gpu.items", "program" => P::NAME).increment((count - left) as u64);
         metrics::counter!("phalanx.gpu.fallback.items", "program" => P::NAME).increment(left as u64);
         if left == count && count > 0 {
@@ -412,6 +454,7 @@ pub(super) fn settings(adapter: &Adapter, memory: u64) -> Settings {
         slots: 3,
         memory,
         step: Duration::from_millis(step),
+        feeders: if adapter.is_software() { 0 } else { feeders() },
         patience: Duration::from_secs(patience),
         compile_patience: Duration::from_mins(5),
     }

@@ -156,12 +156,19 @@ fn verifications_are_served_too() {
     let Some(adapter) = adapter() else { return };
     let bench = Bench::new(&adapter, true, Plans::default());
     let known = Verify::new().known_answers();
-    let (items, expected): (Vec<_>, Vec<_>) = (0..500).map(|index| known[index % known.len()]).unzip();
-    let batch: VerifyBatch = items.iter().copied().collect();
-    assert_eq!(bench.backend.verify(&bench.cpu, &batch).expect("an answer"), Some(expected.clone()));
-    let given = bench.backend.give_verify(&bench.cpu, &items).expect("it serves");
-    assert_eq!(given.fault, None);
-    assert_eq!(given.answers.into_iter().collect::<Option<Vec<_>>>(), Some(expected));
+    for some_are_rejected in [false, true] {
+        let (mut batch, mut expected) = (VerifyBatch::default(), Vec::new());
+        for (index, (item, answer)) in known.iter().cycle().take(500).enumerate() {
+            let rejected = Err(Reason::SignatureEncoding);
+            let is_rejected = some_are_rejected && index % 7 == 0;
+            batch.push_parsed(if is_rejected { rejected } else { Ok(*item) });
+            expected.push(if is_rejected { Verdict::Invalid(Reason::SignatureEncoding) } else { *answer });
+        }
+        assert_eq!(bench.backend.verify(&bench.cpu, &batch).expect("an answer"), Some(expected.clone()));
+        let given = bench.backend.give_verify(&bench.cpu, &batch).expect("it serves");
+        assert_eq!((&given.fault, given.left()), (&None, 0));
+        assert_eq!(given.answers.into_iter().collect::<Option<Vec<_>>>(), Some(expected));
+    }
     assert!(bench.backend.serves(Work::Verify));
 }
 

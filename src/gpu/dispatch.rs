@@ -9,8 +9,9 @@ use super::device::Adapter;
 use super::ecdsa::StepTime;
 use super::error::GpuError;
 use super::pipeline::{Pipeline, scoped};
-use super::program::{self, HEADER_WORDS, Program, Step};
+use super::program::{self, HEADER_WORDS, Output, Program, Step};
 use super::shader::{Arithmetic, Kernel, WORKGROUP_SIZE};
+use super::team::Team;
 
 /// Longest wait for a dispatch. Software drivers on a busy machine take seconds for what is tried here.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -78,7 +79,7 @@ impl Session {
         let (header, words) = input.split_at_mut(HEADER_WORDS);
         header[0] = u32::try_from(lanes).unwrap_or(u32::MAX);
         header[1] = NONCE;
-        program.pack(items, words);
+        program.pack(lanes, &|lane| items[lane], words, &Team::ALONE);
         let output_bytes = byte_count(stride * P::OUTPUT_WORDS);
         let sizes = [byte_count(input.len()), output_bytes, byte_count(stride * P::SCRATCH_WORDS)];
         let mut kept = stages.buffers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -108,19 +109,16 @@ impl Session {
         let output = self.read(&buffers[1], &readback, output_bytes)?;
         readback.unmap();
         *kept = Some((lanes, buffers, readback));
-        let sealed = |lane: usize| {
-            let mut words = output.iter().skip(lane).step_by(stride).copied();
-            let own: Vec<_> = words.by_ref().take(P::OUTPUT_WORDS - 1).collect();
-            words.next() == Some(program::seal(NONCE, u32::try_from(lane).unwrap_or(u32::MAX), own))
-        };
         let garbled = |lane: usize| GpuError::Driver {
             doing: P::NAME.to_owned(),
             problem: format!("lane {lane} was answered by no kernel"),
         };
-        if let Some(lane) = (0..lanes).find(|lane| !sealed(*lane)) {
-            return Err(garbled(lane));
-        }
-        let answers = program.unpack(items, &output).map_err(|error| garbled(error.lane))?;
+        let mut answers = Vec::with_capacity(lanes);
+        let output = Output::of::<P>(&output, lanes, NONCE).ok_or_else(|| garbled(0))?;
+        output.open(0..lanes, |lane, words| -> Result<(), GpuError> {
+            answers.push(words.and_then(|words| program.unpack(words)).ok_or_else(|| garbled(lane))?);
+            Ok(())
+        })?;
         Ok((answers, times))
     }
 

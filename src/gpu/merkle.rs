@@ -7,9 +7,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::LazyLock;
 
-use super::hash::digest_at;
-use super::program::{Garbled, Program, Step, stride};
+use super::hash::digest_of;
+use super::program::{Program, Step};
 use super::shader::{MERKLE_LEAVES, hash};
+use super::team::Team;
 use crate::cpu::sha256;
 use crate::merkle::{bitcoin, rfc6962};
 
@@ -114,25 +115,22 @@ impl<T: Tree> Program for Subtrees<T> {
         LEAVES * HASH_WORDS
     }
 
-    fn pack(&self, lanes: &[&Leaves], words: &mut [u32]) {
-        for (words, leaves) in words.chunks_exact_mut(LEAVES * HASH_WORDS).zip(lanes) {
-            for (word, bytes) in words.iter_mut().zip(leaves.as_flattened().as_chunks::<4>().0) {
+    fn pack<'a>(&self, _: usize, item: &(impl Fn(usize) -> Self::Item<'a> + Sync), words: &mut [u32], team: &Team) {
+        team.fill(words, LEAVES * HASH_WORDS, |lane, words| {
+            for (word, bytes) in words.iter_mut().zip(item(lane).as_flattened().as_chunks::<4>().0) {
                 *word = u32::from_be_bytes(*bytes);
             }
-        }
+        });
     }
 
-    fn unpack(&self, lanes: &[&Leaves], output: &[u32]) -> Result<Vec<Subtree>, Garbled> {
-        let stride = stride(lanes.len());
-        let subtree = |lane: usize| {
-            let mutated = match output[HASH_WORDS * stride + lane] {
-                DISTINCT => false,
-                EQUAL if T::TELLS_EQUAL_PAIRS => true,
-                _ => return Err(Garbled { lane }),
-            };
-            Ok(Subtree { root: digest_at(output, stride, lane, u32::to_be_bytes), mutated })
+    fn unpack(&self, words: &[u32]) -> Option<Subtree> {
+        let (root, rest) = words.split_first_chunk()?;
+        let mutated = match *rest.first()? {
+            DISTINCT => false,
+            EQUAL if T::TELLS_EQUAL_PAIRS => true,
+            _ => return None,
         };
-        (0..lanes.len()).map(subtree).collect()
+        Some(Subtree { root: digest_of(root, u32::to_be_bytes), mutated })
     }
 
     fn settle(&self, _: &&Leaves) -> Option<Subtree> {
@@ -187,21 +185,17 @@ mod tests {
 
     #[test]
     fn what_no_kernel_says_is_garbled() {
-        fn unpack<T: Tree>(word: u32) -> Result<bool, Garbled> {
-            let leaves = [[0; 32]; LEAVES];
-            let mut output = vec![0; Subtrees::<T>::OUTPUT_WORDS * stride(3)];
-            output[HASH_WORDS * stride(3)..][..3].copy_from_slice(&[DISTINCT, word, DISTINCT]);
-            let answers = Subtrees::<T>::new().unpack(&[&leaves; 3], &output)?;
-            assert_eq!(answers.len(), 3);
-            Ok(answers[1].mutated)
+        fn unpack<T: Tree>(word: u32) -> Option<bool> {
+            let answer = Subtrees::<T>::new().unpack(&[&[0; HASH_WORDS][..], &[word]].concat());
+            answer.map(|answer| answer.mutated)
         }
-        assert_eq!(unpack::<Bitcoin>(DISTINCT), Ok(false));
-        assert_eq!(unpack::<Bitcoin>(EQUAL), Ok(true));
-        assert_eq!(unpack::<Rfc6962>(DISTINCT), Ok(false));
+        assert_eq!(unpack::<Bitcoin>(DISTINCT), Some(false));
+        assert_eq!(unpack::<Bitcoin>(EQUAL), Some(true));
+        assert_eq!(unpack::<Rfc6962>(DISTINCT), Some(false));
         for word in [0, 3, u32::MAX] {
-            assert_eq!(unpack::<Bitcoin>(word), Err(Garbled { lane: 1 }));
-            assert_eq!(unpack::<Rfc6962>(word), Err(Garbled { lane: 1 }));
+            assert_eq!(unpack::<Bitcoin>(word), None);
+            assert_eq!(unpack::<Rfc6962>(word), None);
         }
-        assert_eq!(unpack::<Rfc6962>(EQUAL), Err(Garbled { lane: 1 }));
+        assert_eq!(unpack::<Rfc6962>(EQUAL), None);
     }
 }

@@ -27,6 +27,7 @@ mod route_tests;
 mod selftest;
 pub mod shader;
 mod station;
+mod team;
 mod tune;
 mod worker;
 

@@ -15,8 +15,10 @@
 //! told from an answer before [`Program::unpack`] sees them.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::shader::{Kernel, WORKGROUP_SIZE};
+use super::team::Team;
 
 /// Words in front of what is packed.
 pub(super) const HEADER_WORDS: usize = 4;
@@ -30,12 +32,17 @@ pub(super) struct Step {
     pub(super) lanes_per_invocation: u32,
 }
 
-/// An answer that was not given as the kernels give it: what was read back is none of theirs, or of another lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Garbled {
-    /// The lane.
-    pub(super) lane: usize,
+/// A dispatch's output, to be read lane by lane.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Output<'a> {
+    words: &'a [u32],
+    words_per_lane: usize,
+    stride: usize,
+    nonce: u32,
 }
+
+/// Lanes whose words are gathered at a time: whole cache lines of each of their rows, which may be so far apart that a cache holds few.
+const GATHERED: usize = 64;
 
 /// Answers one kind of item on a device.
 pub(super) trait Program: fmt::Debug + Send + Sync + 'static {
@@ -62,10 +69,10 @@ pub(super) trait Program: fmt::Debug + Send + Sync + 'static {
 
     /// Writes lanes as the kernels read them, behind the header. `words` has the sum of their [`Program::input_words`], in any
     /// state; `lanes` are as many as a dispatch has, known answers among them.
-    fn pack(&self, lanes: &[Self::Item<'_>], words: &mut [u32]);
+    fn pack<'a>(&self, lanes: usize, item: &(impl Fn(usize) -> Self::Item<'a> + Sync), words: &mut [u32], team: &Team);
 
-    /// Reads the answers back, in order, from the whole output of the dispatch of `lanes`.
-    fn unpack(&self, lanes: &[Self::Item<'_>], output: &[u32]) -> Result<Vec<Self::Answer>, Garbled>;
+    /// Reads a lane's answer from its output words, the seal not among them; `None` where no kernel gives these.
+    fn unpack(&self, words: &[u32]) -> Option<Self::Answer>;
 
     /// What the host's own checks settle without a device: ranges and encodings. Only items that it leaves open become lanes; the
     /// kernels make the same checks again.
@@ -91,11 +98,55 @@ pub(super) fn stride(lanes: usize) -> usize {
     lanes.next_multiple_of(WORKGROUP_SIZE as usize)
 }
 
-/// The seal that lane `lane` of a dispatch with this nonce has over `words`, as `shaders/lib/seal.wgsl` computes it.
+/// What becomes of a seal with another word, as `shaders/lib/seal.wgsl` computes it.
+const fn sealed(seal: u32, word: u32) -> u32 {
+    let mixed = (seal ^ word).wrapping_mul(0x9e37_79b1);
+    mixed ^ (mixed >> 15)
+}
+
+/// The seal that lane `lane` of a dispatch with this nonce has over `words`.
+#[cfg(test)]
 pub(super) fn seal(nonce: u32, lane: u32, words: impl IntoIterator<Item = u32>) -> u32 {
-    let add = |seal: u32, word: u32| {
-        let mixed = (seal ^ word).wrapping_mul(0x9e37_79b1);
-        mixed ^ (mixed >> 15)
-    };
-    words.into_iter().fold(add(nonce, lane), add)
+    words.into_iter().fold(sealed(nonce, lane), sealed)
+}
+
+impl<'a> Output<'a> {
+    /// The output of `lanes` lanes of a program; `None` where there is less of it.
+    pub(super) fn of<P: Program>(words: &'a [u32], lanes: usize, nonce: u32) -> Option<Self> {
+        let stride = stride(lanes);
+        (words.len() >= stride * P::OUTPUT_WORDS).then_some(Self {
+            words,
+            words_per_lane: P::OUTPUT_WORDS,
+            stride,
+            nonce,
+        })
+    }
+
+    /// Hands over the words of each of some lanes, in order, those before the seal; none where the seal is broken.
+    pub(super) fn open<E>(
+        &self,
+        lanes: Range<usize>,
+        mut answer: impl FnMut(usize, Option<&[u32]>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let before_seal = self.words_per_lane - 1;
+        let mut gathered = vec![0; GATHERED * before_seal];
+        for first in lanes.clone().step_by(GATHERED) {
+            let count = GATHERED.min(lanes.end - first);
+            let row = |word: usize| &self.words[word * self.stride + first..][..count];
+            #[expect(clippy::cast_possible_truncation, reason = "a dispatch has fewer than 2^32 lanes")]
+            let mut seals: [u32; GATHERED] = std::array::from_fn(|lane| sealed(self.nonce, (first + lane) as u32));
+            for word in 0..before_seal {
+                let places = gathered[word..].iter_mut().step_by(before_seal);
+                for ((read, place), seal) in row(word).iter().zip(places).zip(&mut seals) {
+                    *place = *read;
+                    *seal = sealed(*seal, *read);
+                }
+            }
+            let lanes = gathered.chunks_exact(before_seal).zip(seals).zip(row(before_seal)).zip(first..);
+            for (((words, seal), given), lane) in lanes {
+                answer(lane, (seal == *given).then_some(words))?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -58,14 +58,14 @@ impl Device for RoutedGpu {
     }
 
     fn recover(&self, batch: &RecoverBatch) -> Result<Vec<Verdict<Signer>>, Failed> {
-        let answers = answers(self.gpu.give_recover(&self.cpu, &parsed(batch)))?;
-        let verdicts = merged(batch, answers, |item| self.cpu.recover(&[item].into_iter().collect()).pop());
+        let answers = answers(self.gpu.give_recover(&self.cpu, batch))?;
+        let verdicts = completed(batch, answers, |item| self.cpu.recover(&[item].into_iter().collect()).pop());
         Ok(self.gpu.audited(&self.cpu, batch, verdicts))
     }
 
     fn verify(&self, batch: &VerifyBatch) -> Result<Vec<Verdict<()>>, Failed> {
-        let answers = answers(self.gpu.give_verify(&self.cpu, &parsed(batch)))?;
-        Ok(merged(batch, answers, |item| self.cpu.verify(&[item].into_iter().collect()).pop()))
+        let answers = answers(self.gpu.give_verify(&self.cpu, batch))?;
+        Ok(completed(batch, answers, |item| self.cpu.verify(&[item].into_iter().collect()).pop()))
     }
 
     fn hash(&self, function: HashFunction, messages: &MessageBatch) -> Result<Vec<[u8; 32]>, Failed> {
@@ -77,31 +77,22 @@ impl Device for RoutedGpu {
     }
 }
 
-/// The items that were not rejected while parsing.
-fn parsed<C: Columns>(batch: &Batch<C>) -> Vec<C::Item> {
-    (0..batch.len()).filter_map(|index| batch.get(index)?.ok()).collect()
-}
-
 /// The answers of a device without a fault.
 fn answers<T>(given: Option<Given<T>>) -> Result<Vec<Option<T>>, Failed> {
-    let Given { answers, fault } = given.ok_or_else(|| Failed("it does not serve now".to_owned()))?;
+    let Given { answers, fault, .. } = given.ok_or_else(|| Failed("it does not serve now".to_owned()))?;
     match fault {
         Some(fault) => Err(Failed(fault.to_string())),
         None => Ok(answers),
     }
 }
 
-/// Verdicts in the batch's order: rejected items have theirs, and what fits into no dispatch is answered by the CPU.
-fn merged<C: Columns, T>(
+/// Verdicts in the batch's order: what fits into no dispatch is answered by the CPU.
+fn completed<C: Columns, T>(
     batch: &Batch<C>,
     answers: Vec<Option<Verdict<T>>>,
     on_cpu: impl Fn(C::Item) -> Option<Verdict<T>>,
 ) -> Vec<Verdict<T>> {
-    let mut answers = answers.into_iter();
-    let verdict = |index: usize| match batch.get(index)? {
-        Err(reason) => Some(Verdict::Invalid(reason)),
-        Ok(item) => answers.next()?.or_else(|| on_cpu(item)),
-    };
+    let verdict = |(index, answer): (usize, Option<Verdict<T>>)| answer.or_else(|| on_cpu(batch.get(index)?.ok()?));
     // One that is missing is noticed where they are counted.
-    (0..batch.len()).map_while(verdict).collect()
+    answers.into_iter().enumerate().map_while(verdict).collect()
 }

@@ -22,7 +22,7 @@ pub(super) use verify::Verify;
 use super::device::Adapter;
 use super::dispatch::{Session, Stages};
 use super::error::GpuError;
-use super::program::{Garbled, Program};
+use super::program::Program;
 use super::shader::Arithmetic;
 use super::shader::constants::ecdsa::{STATUS_VALID, words_of};
 use crate::scheme::ecdsa::{RecoverItem, Signer, VerifyItem};
@@ -100,11 +100,11 @@ fn put_number(words: &mut [u32], index: usize, number: &[u8; 32]) {
     }
 }
 
-/// What a lane's status says; `output` is asked of valid ones.
-fn verdict<T>(lane: usize, status: u32, output: impl FnOnce() -> Result<T, Garbled>) -> Result<Verdict<T>, Garbled> {
+/// What a lane's status says; `output` is asked of valid ones. `None` where no kernel says that.
+fn verdict<T>(status: u32, output: impl FnOnce() -> Option<T>) -> Option<Verdict<T>> {
     if status == STATUS_VALID {
         return output().map(Verdict::Valid);
     }
     let reason = Reason::ALL.into_iter().find(|reason| u32::from(*reason as u8) == status);
-    reason.map(Verdict::Invalid).ok_or(Garbled { lane })
+    reason.map(Verdict::Invalid)
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{known_answers, put_number, table};
 use crate::cpu;
-use crate::gpu::program::{Garbled, Program, Step, stride};
+use crate::gpu::program::{Program, Step};
 use crate::gpu::shader::constants::ecdsa::{FIELD_RUN, RECOVER_QUADS, SCALAR_RUN, SCRATCH_QUADS, number_of};
 use crate::gpu::shader::ecdsa as kernels;
+use crate::gpu::team::Team;
 use crate::scheme::ecdsa::{RecoverItem, Signer};
 use crate::verdict::Verdict;
 
@@ -54,8 +55,9 @@ impl Program for Recover {
         ITEM_WORDS
     }
 
-    fn pack(&self, lanes: &[RecoverItem], words: &mut [u32]) {
-        for (words, item) in words.as_chunks_mut::<ITEM_WORDS>().0.iter_mut().zip(lanes) {
+    fn pack<'a>(&self, _: usize, item: &(impl Fn(usize) -> Self::Item<'a> + Sync), words: &mut [u32], team: &Team) {
+        team.fill(words, ITEM_WORDS, |lane, words| {
+            let item = item(lane);
             put_number(words, 0, &item.digest);
             put_number(words, 1, &item.signature.r);
             put_number(words, 2, &item.signature.s);
@@ -66,31 +68,21 @@ impl Program for Recover {
                 0,
             ];
             words[24..].copy_from_slice(&flags);
-        }
+        });
     }
 
-    fn unpack(&self, lanes: &[RecoverItem], output: &[u32]) -> Result<Vec<Verdict<Signer>>, Garbled> {
-        let stride = stride(lanes.len());
-        let word = |lane: usize, index: usize| output.get(index * stride + lane).copied().ok_or(Garbled { lane });
-        let answer = |lane: usize| {
-            let words = |first: usize| -> Result<[u32; 8], Garbled> {
-                let mut words = [0; 8];
-                for (index, slot) in words.iter_mut().enumerate() {
-                    *slot = word(lane, first + index)?;
-                }
-                Ok(words)
-            };
-            super::verdict(lane, word(lane, 0)?, || {
-                let mut signer = Signer { public_key: [0; 64], address: [0; 20] };
-                signer.public_key[..32].copy_from_slice(&number_of(&words(1)?));
-                signer.public_key[32..].copy_from_slice(&number_of(&words(9)?));
-                for (index, bytes) in signer.address.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                    *bytes = word(lane, 17 + index)?.to_le_bytes();
-                }
-                Ok(signer)
-            })
-        };
-        (0..lanes.len()).map(answer).collect()
+    fn unpack(&self, words: &[u32]) -> Option<Verdict<Signer>> {
+        let number = |first: usize| Some(number_of(words.get(first..)?.first_chunk::<8>()?));
+        super::verdict(*words.first()?, || {
+            let mut signer = Signer { public_key: [0; 64], address: [0; 20] };
+            signer.public_key[..32].copy_from_slice(&number(1)?);
+            signer.public_key[32..].copy_from_slice(&number(9)?);
+            let address = words.get(17..22)?;
+            for (bytes, word) in signer.address.as_chunks_mut::<4>().0.iter_mut().zip(address) {
+                *bytes = word.to_le_bytes();
+            }
+            Some(signer)
+        })
     }
 
     fn settle(&self, item: &RecoverItem) -> Option<Verdict<Signer>> {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{known_answers, put_number, table};
 use crate::cpu;
-use crate::gpu::program::{Garbled, Program, Step};
+use crate::gpu::program::{Program, Step};
 use crate::gpu::shader::constants::ecdsa::{SCALAR_RUN, SCRATCH_QUADS, VERIFY_QUADS};
 use crate::gpu::shader::ecdsa as kernels;
+use crate::gpu::team::Team;
 use crate::scheme::ecdsa::{KeyBytes, VerifyItem};
 use crate::verdict::Verdict;
 
@@ -54,8 +55,9 @@ impl Program for Verify {
         ITEM_WORDS
     }
 
-    fn pack(&self, lanes: &[VerifyItem], words: &mut [u32]) {
-        for (words, item) in words.as_chunks_mut::<ITEM_WORDS>().0.iter_mut().zip(lanes) {
+    fn pack<'a>(&self, _: usize, item: &(impl Fn(usize) -> Self::Item<'a> + Sync), words: &mut [u32], team: &Team) {
+        team.fill(words, ITEM_WORDS, |lane, words| {
+            let item = item(lane);
             put_number(words, 0, &item.digest);
             put_number(words, 1, &item.signature.r);
             put_number(words, 2, &item.signature.s);
@@ -72,15 +74,11 @@ impl Program for Verify {
             put_number(words, 4, &y);
             let flags = [is_uncompressed, u32::from(prefix), u32::from(item.rules.requires_low_s()), 0];
             words[40..].copy_from_slice(&flags);
-        }
+        });
     }
 
-    fn unpack(&self, lanes: &[VerifyItem], output: &[u32]) -> Result<Vec<Verdict<()>>, Garbled> {
-        let answer = |lane: usize| {
-            let status = output.get(lane).copied().ok_or(Garbled { lane })?;
-            super::verdict(lane, status, || Ok(()))
-        };
-        (0..lanes.len()).map(answer).collect()
+    fn unpack(&self, words: &[u32]) -> Option<Verdict<()>> {
+        super::verdict(*words.first()?, || Some(()))
     }
 
     fn settle(&self, item: &VerifyItem) -> Option<Verdict<()>> {

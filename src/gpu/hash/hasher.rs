@@ -14,6 +14,7 @@ use crate::gpu::merkle::{Bitcoin, LEAVES, Leaves, Rfc6962, Subtree, Subtrees, Tr
 use crate::gpu::merkle_tree::Climb;
 use crate::gpu::program::Program;
 use crate::gpu::shader::Arithmetic;
+use crate::gpu::team::feeders;
 use crate::gpu::worker::{Served, Serving, Settings, Worker};
 use crate::merkle::bitcoin;
 use crate::scheme::hash::HashFunction;
@@ -26,6 +27,7 @@ const SETTINGS: Settings = Settings {
     slots: 3,
     memory: 1 << 30,
     step: Duration::from_millis(50),
+    feeders: 0,
     patience: PATIENCE,
     compile_patience: PATIENCE,
 };
@@ -55,7 +57,8 @@ impl Hasher {
     /// Opens a device for a variant, compiles every hash and has each give its known answers.
     pub fn on(adapter: &Adapter, arithmetic: Arithmetic) -> Result<Self, Fault> {
         let driver = Arc::new(WgpuDriver::new(adapter.clone(), arithmetic, None));
-        let device = OneDevice { worker: Worker::start(driver, SETTINGS)?, cpu: CpuBackend::default() };
+        let settings = Settings { feeders: feeders(), ..SETTINGS };
+        let device = OneDevice { worker: Worker::start(driver, settings)?, cpu: CpuBackend::default() };
         Ok(Self {
             sha256: device.admit(Messages::new())?,
             sha256d: device.admit(Messages::new())?,

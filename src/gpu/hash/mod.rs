@@ -12,8 +12,9 @@ mod tests;
 use std::marker::PhantomData;
 use std::sync::LazyLock;
 
-use super::program::{Garbled, HEADER_WORDS, Program, Step, stride};
+use super::program::{HEADER_WORDS, Program, Step};
 use super::shader::HASH_MAX_BLOCKS;
+use super::team::{LANES_AT_ONCE, Team};
 use crate::cpu::{hash_each, keccak256, sha256, sha256d};
 use crate::scheme::hash::HashFunction;
 
@@ -59,24 +60,35 @@ impl<F: Function> Program for Messages<F> {
         ENTRY_WORDS + F::blocks(message.len()) * F::BLOCK_WORDS
     }
 
-    fn pack(&self, lanes: &[&[u8]], words: &mut [u32]) {
-        let (entries, mut blocks) = words.split_at_mut(ENTRY_WORDS * lanes.len());
+    fn pack<'a>(&self, lanes: usize, item: &(impl Fn(usize) -> Self::Item<'a> + Sync), words: &mut [u32], team: &Team) {
+        let messages: Vec<&[u8]> = (0..lanes).map(item).collect();
+        let (entries, mut blocks) = words.split_at_mut(ENTRY_WORDS * lanes);
         let mut begin = HEADER_WORDS + entries.len();
-        for (entry, lane) in entries.as_chunks_mut::<ENTRY_WORDS>().0.iter_mut().zip(longest_first::<F>(lanes)) {
-            let message = lanes[lane];
-            let count = F::blocks(message.len());
-            let (padded, rest) = blocks.split_at_mut(count * F::BLOCK_WORDS);
-            F::pad(message, padded);
-            *entry = [begin, count, lane].map(index_word);
-            begin += padded.len();
+        let order = longest_first::<F>(&messages);
+        let mut parts = Vec::with_capacity(lanes.div_ceil(LANES_AT_ONCE));
+        for (entries, order) in entries.chunks_mut(ENTRY_WORDS * LANES_AT_ONCE).zip(order.chunks(LANES_AT_ONCE)) {
+            let count: usize = order.iter().map(|lane| F::blocks(messages[*lane].len()) * F::BLOCK_WORDS).sum();
+            let (padded, rest) = blocks.split_at_mut(count);
+            parts.push((entries, order, padded, begin));
+            begin += count;
             blocks = rest;
         }
+        team.each(parts, |(entries, order, mut blocks, mut begin): (&mut [u32], &[usize], &mut [u32], usize)| {
+            for (entry, lane) in entries.as_chunks_mut::<ENTRY_WORDS>().0.iter_mut().zip(order) {
+                let message = messages[*lane];
+                let count = F::blocks(message.len());
+                let (padded, rest) = blocks.split_at_mut(count * F::BLOCK_WORDS);
+                F::pad(message, padded);
+                *entry = [begin, count, *lane].map(index_word);
+                begin += padded.len();
+                blocks = rest;
+            }
+        });
     }
 
-    fn unpack(&self, lanes: &[&[u8]], output: &[u32]) -> Result<Vec<[u8; 32]>, Garbled> {
+    fn unpack(&self, words: &[u32]) -> Option<[u8; 32]> {
         // Every 256 bits may be a digest; the seal tells whether these are.
-        let stride = stride(lanes.len());
-        Ok((0..lanes.len()).map(|lane| digest_at(output, stride, lane, F::bytes)).collect())
+        words.first_chunk().map(|words| digest_of(words, F::bytes))
     }
 
     fn settle(&self, message: &&[u8]) -> Option<[u8; 32]> {
@@ -123,11 +135,11 @@ static KNOWN_MESSAGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     (0..=250).cycle().take(4 * MOST_BLOCK_WORDS * MAX_BLOCKS).collect()
 });
 
-/// The digest of a lane, out of the output's words.
-pub(super) fn digest_at(output: &[u32], stride: usize, lane: usize, bytes: fn(u32) -> [u8; 4]) -> [u8; 32] {
+/// A digest, of its words.
+pub(super) fn digest_of(words: &[u32; DIGEST_WORDS], bytes: impl Fn(u32) -> [u8; 4]) -> [u8; 32] {
     let mut digest = [0; 32];
-    for (word, place) in digest.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-        *place = bytes(output[word * stride + lane]);
+    for (place, word) in digest.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+        *place = bytes(*word);
     }
     digest
 }

@@ -53,7 +53,7 @@ fn what_is_packed_names_each_lane_once_and_its_blocks() {
         // Whatever the words were before.
         let [packed, again] = [0, u32::MAX].map(|before| {
             let mut words = vec![before; count];
-            program.pack(&lanes, &mut words);
+            program.pack(lanes.len(), &|lane| lanes[lane], &mut words, &Team::ALONE);
             words
         });
         assert_eq!(packed, again);

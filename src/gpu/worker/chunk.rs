@@ -1,5 +1,6 @@
 //! What makes up a dispatch: how many lanes, which of them canaries.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use super::sample::Sampler;
 use super::{Settings, Worker};
 use crate::gpu::driver::Spec;
 use crate::gpu::program::{HEADER_WORDS, Program};
+use crate::gpu::team::Team;
 
 /// Lanes of the first chunk, before anything was measured.
 const FIRST: usize = 1_024;
@@ -55,41 +57,78 @@ pub(super) enum Place {
     Known(usize),
 }
 
-/// The lanes of one dispatch.
+/// The lanes of one dispatch: items of the batch in their order, and known answers among them.
 #[derive(Debug)]
-pub(super) struct Chunk<'a, P: Program> {
-    pub(super) lanes: Vec<P::Item<'a>>,
-    pub(super) places: Vec<Place>,
+pub(super) struct Chunk {
+    /// Indices of the items, rising.
+    items: Vec<usize>,
+    /// Lanes of the known answers, rising, each with the index of its answer.
+    canaries: Vec<(usize, usize)>,
     pub(super) nonce: u32,
 }
 
-impl<'a, P: Program> Chunk<'a, P> {
+/// Some lanes of a chunk that follow each other, and where the answers to their items go.
+#[derive(Debug)]
+pub(super) struct Part<'a, A> {
+    pub(super) lanes: Range<usize>,
+    /// The batch's index of the first answer.
+    pub(super) first: usize,
+    /// From the answer to the first item to that of the last, those of other items among them.
+    pub(super) answers: &'a mut [Option<A>],
+}
+
+impl Chunk {
     /// Puts known answers among items, at random places.
-    pub(super) fn mix(items: Vec<(usize, P::Item<'a>)>, known: &[(usize, P::Item<'a>)], sampler: &mut Sampler) -> Self {
-        let count = items.len() + known.len();
-        let mut canaries = sampler.distinct(known.len(), count).into_iter().zip(known).peekable();
-        let mut items = items.into_iter();
-        let (mut lanes, mut places) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        for lane in 0..count {
-            let canary =
-                canaries.next_if(|(at, _)| *at == lane).map(|(_, (index, item))| (Place::Known(*index), *item));
-            let item = || items.next().map(|(index, item)| (Place::Item(index), item));
-            if let Some((place, item)) = canary.or_else(item) {
-                places.push(place);
-                lanes.push(item);
-            }
+    pub(super) fn mix(items: Vec<usize>, known: &[usize], sampler: &mut Sampler) -> Self {
+        let lanes = sampler.distinct(known.len(), items.len() + known.len());
+        Self { canaries: lanes.into_iter().zip(known.iter().copied()).collect(), items, nonce: sampler.word() }
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.items.len() + self.canaries.len()
+    }
+
+    /// What a lane is for.
+    pub(super) fn place(&self, lane: usize) -> Place {
+        match self.canaries.binary_search_by_key(&lane, |(at, _)| *at) {
+            Ok(found) => Place::Known(self.canaries[found].1),
+            Err(before) => Place::Item(self.items[lane - before]),
         }
-        Self { lanes, places, nonce: sampler.word() }
+    }
+
+    /// Lanes and places of answers, cut into parts of at most `most` lanes. `answers` has all of the batch's.
+    pub(super) fn parts<'a, A>(&self, mut answers: &'a mut [Option<A>], most: usize) -> Vec<Part<'a, A>> {
+        let mut parts = Vec::with_capacity(self.len().div_ceil(most));
+        let mut taken = 0;
+        for start in (0..self.len()).step_by(most) {
+            let lanes = start..self.len().min(start + most);
+            let before = |lane: usize| lane - self.canaries.partition_point(|(at, _)| *at < lane);
+            let items = &self.items[before(lanes.start)..before(lanes.end)];
+            let (first, end) = match items {
+                [] => (taken, taken),
+                [first, ..] => (*first, items.last().map_or(*first, |last| last + 1)),
+            };
+            let (own, rest) = std::mem::take(&mut answers).split_at_mut(end - taken);
+            parts.push(Part { lanes, first, answers: own.split_at_mut(first - taken).1 });
+            answers = rest;
+            taken = end;
+        }
+        parts
     }
 
     /// The input of its dispatch, header and all.
-    pub(super) fn pack(&self, program: &P) -> Vec<u32> {
-        let words: usize = self.lanes.iter().map(|item| program.input_words(item)).sum();
+    pub(super) fn pack<'a, P: Program>(
+        &self,
+        program: &P,
+        item: &(impl Fn(usize) -> P::Item<'a> + Sync),
+        words: usize,
+        team: &Team,
+    ) -> Vec<u32> {
         let mut input = vec![0; HEADER_WORDS + words];
         let (header, packed) = input.split_at_mut(HEADER_WORDS);
-        header[0] = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX);
+        header[0] = u32::try_from(self.len()).unwrap_or(u32::MAX);
         header[1] = self.nonce;
-        program.pack(&self.lanes, packed);
+        program.pack(self.len(), item, packed, team);
         input
     }
 }
@@ -133,6 +172,7 @@ mod tests {
         slots: 3,
         memory: 1 << 20,
         step: Duration::from_millis(50),
+        feeders: 0,
         patience: Duration::from_secs(1),
         compile_patience: Duration::from_secs(1),
     };
@@ -156,5 +196,30 @@ mod tests {
         // A small chunk that was quick says nothing of large ones.
         pace.saw(3, Duration::from_micros(1), &SETTINGS);
         assert_eq!(pace.lanes(), LEAST);
+    }
+    #[test]
+    fn parts_cover_every_item_once_and_canaries_none() {
+        for (count, known, most) in [(0, 4, 3), (1, 4, 2), (100, 4, 1), (100, 0, 7), (1_000, 4, 64), (9, 4, 100)] {
+            // Every third item was settled before.
+            let items: Vec<usize> = (0..count).filter(|index| index % 3 != 1).collect();
+            let canaries: Vec<usize> = (10..10 + known).collect();
+            let chunk = Chunk::mix(items.clone(), &canaries, &mut Sampler::new().expect("random"));
+            assert_eq!(chunk.len(), items.len() + known);
+            let mut answers = vec![None; count];
+            let mut met = Vec::new();
+            for part in chunk.parts(&mut answers, most) {
+                assert!(!part.lanes.is_empty() && part.lanes.len() <= most);
+                for lane in part.lanes {
+                    match chunk.place(lane) {
+                        Place::Item(index) => part.answers[index - part.first] = Some(lane),
+                        Place::Known(index) => met.push(index),
+                    }
+                }
+            }
+            assert_eq!(met, canaries);
+            let answered = |index: &usize| answers[*index].is_some();
+            assert!(items.iter().all(answered) && answers.iter().flatten().is_sorted());
+            assert_eq!(answers.iter().flatten().count(), items.len());
+        }
     }
 }

@@ -13,9 +13,10 @@ use crate::gpu::device::{Adapter, adapters};
 use crate::gpu::driver::double::{At, Faulty, Kind, Plan, Plans};
 use crate::gpu::driver::wgpu::WgpuDriver;
 use crate::gpu::error::Fault;
-use crate::gpu::program::{Garbled, Program, Step, stride};
+use crate::gpu::program::{Program, Step};
 use crate::gpu::shader::{Arithmetic, PRODUCT, WORKGROUP_SIZE};
 use crate::gpu::station::{Service, Station};
+use crate::gpu::team::Team;
 
 type Pair = [u32; 16];
 
@@ -51,19 +52,15 @@ impl Program for Products {
         16
     }
 
-    fn pack(&self, lanes: &[&Pair], words: &mut [u32]) {
-        for (lane, words) in lanes.iter().zip(words.as_chunks_mut().0) {
-            *words = **lane;
-        }
+    fn pack<'a>(&self, _: usize, item: &(impl Fn(usize) -> Self::Item<'a> + Sync), words: &mut [u32], team: &Team) {
+        team.fill(words, 16, |lane, words| words.copy_from_slice(item(lane)));
     }
 
-    fn unpack(&self, lanes: &[&Pair], output: &[u32]) -> Result<Vec<[u32; 8]>, Garbled> {
-        let stride = stride(lanes.len());
-        let answer = |lane| match output[lane] {
-            1 => Ok(std::array::from_fn(|word| output[(1 + word) * stride + lane])),
-            _ => Err(Garbled { lane }),
-        };
-        (0..lanes.len()).map(answer).collect()
+    fn unpack(&self, words: &[u32]) -> Option<[u32; 8]> {
+        match words {
+            [1, product @ ..] => product.try_into().ok(),
+            _ => None,
+        }
     }
 
     fn settle(&self, _: &&Pair) -> Option<[u32; 8]> {
@@ -106,6 +103,7 @@ impl Bench {
             slots: 3,
             memory,
             step: Duration::from_millis(100),
+            feeders: 0,
             patience: Duration::from_secs(30),
             compile_patience: Duration::from_mins(2),
         };

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use super::driver::{Device, Driver, Limits, Spec};
 use super::error::Fault;
+use super::team::Team;
 use queue::{Pushed, Queue};
 use ring::Ring;
 
@@ -46,6 +47,8 @@ pub(super) struct Settings {
     pub(super) memory: u64,
     /// How long the longest step of a chunk should take. Chunks grow or shrink towards it.
     pub(super) step: Duration,
+    /// Threads that prepare chunks and check what comes back, beside the one that hands over the batch.
+    pub(super) feeders: usize,
     /// How long a dispatch, or one call of the driver, may take.
     pub(super) patience: Duration,
     /// How long compiling a program may take.
@@ -79,6 +82,7 @@ struct Reply(mpsc::Receiver<Result<Done, Fault>>);
 pub(super) struct Worker {
     shared: Arc<Shared>,
     limits: Limits,
+    team: Team,
     /// None once it has ended.
     device: Mutex<Option<Arc<dyn Compiler>>>,
     /// Disconnected when the thread has let go of the device; and the thread.
@@ -161,6 +165,7 @@ impl Worker {
         Ok(Self {
             shared,
             limits,
+            team: Team::of(settings.feeders)?,
             device: Mutex::new(Some(Arc::new(handle))),
             working: Mutex::new((working, Some(joined))),
             started: Instant::now(),

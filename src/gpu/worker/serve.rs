@@ -6,17 +6,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
 
-use super::chunk::{Chunk, Pace, Place, Room};
+use super::chunk::{Chunk, Pace, Part, Place, Room};
 use super::recheck::Budget;
 use super::sample::Sampler;
 use super::{Done, Reply, Worker};
 use crate::cpu::CpuBackend;
 use crate::gpu::driver::Spec;
 use crate::gpu::error::Fault;
-use crate::gpu::program::{Program, seal, stride};
+use crate::gpu::program::{Output, Program};
+use crate::gpu::team::{LANES_AT_ONCE, Team};
 
 /// Known answers among the lanes of each dispatch: half of them accepted, half of them refused, where there are both.
 const CANARIES: usize = 4;
@@ -61,13 +62,30 @@ pub(crate) struct Given<T> {
     pub(crate) answers: Vec<Option<T>>,
     /// What kept the device from giving the others.
     pub(crate) fault: Option<Fault>,
+    /// Whether every item has its answer.
+    is_complete: bool,
+}
+
+impl<T> Given<T> {
+    /// The same, its answers put among others.
+    pub(crate) fn among(self, others: impl FnOnce(Vec<Option<T>>) -> Vec<Option<T>>) -> Self {
+        Self { answers: others(self.answers), ..self }
+    }
+
+    /// How many answers have still to be given.
+    pub(crate) fn left(&self) -> usize {
+        if self.is_complete { 0 } else { self.answers.iter().filter(|answer| answer.is_none()).count() }
+    }
 }
 
 /// A chunk that is on its way.
-struct Sent<'a, P: Program> {
-    chunk: Chunk<'a, P>,
+struct Sent {
+    chunk: Chunk,
     reply: Reply,
 }
+
+/// A lane whose item was refused, and the item's index.
+type Refused = (usize, usize);
 
 impl<P: Program> Served<P> {
     pub(in crate::gpu) fn new(program: P) -> Self {
@@ -97,11 +115,12 @@ impl<P: Program> Served<P> {
         item: &(impl Fn(usize) -> P::Item<'a> + Sync),
     ) -> Given<P::Answer> {
         let mut answers = vec![None; count];
-        let fault = self.run(worker, number, cpu, item, &mut answers).err();
+        let mut open = Open { program: &self.program, cpu, item, next: 0, waiting: VecDeque::new(), left_out: 0 };
+        let fault = self.run(worker, number, &mut open, &mut answers).err();
         if fault.as_ref().is_some_and(Fault::is_wrong) {
             answers.fill(None);
         }
-        Given { answers, fault }
+        Given { answers, is_complete: fault.is_none() && open.left_out == 0, fault }
     }
 
     /// The answers, those that the device did not give by the CPU. Fewer than there are items if the CPU lost some.
@@ -135,58 +154,51 @@ impl<P: Program> Served<P> {
         &'a self,
         worker: &Worker,
         number: usize,
-        cpu: &CpuBackend,
-        item: &(impl Fn(usize) -> P::Item<'a> + Sync),
+        open: &mut Open<'a, '_, P, impl Fn(usize) -> P::Item<'a> + Sync>,
         answers: &mut [Option<P::Answer>],
     ) -> Result<(), Fault> {
-        let mut open = Open { program: &self.program, cpu, item, next: 0, waiting: VecDeque::new() };
         let mut sent = VecDeque::new();
         // One more than there are slots: it is packed while the others are on the device.
         let most_sent = worker.shared.settings.slots + 1;
         loop {
             while sent.len() < most_sent {
-                let Some(items) = self.next_items(worker, &mut open, answers) else { break };
-                sent.push_back(self.send(worker, number, items)?);
+                let Some((items, words)) = self.next_items(worker, open, answers) else { break };
+                sent.push_back(self.send(worker, number, items, words, open.item)?);
             }
             let Some(oldest) = sent.pop_front() else { return Ok(()) };
             let done = worker.wait(&oldest.reply)?;
-            self.take(worker, cpu, &oldest.chunk, &done, answers)?;
+            self.take(worker, open.cpu, &oldest.chunk, &done, open.item, answers)?;
         }
     }
 
-    /// The items of the next chunk; `None` at the end.
+    /// The items of the next chunk, and how many words they take; `None` at the end.
     fn next_items<'a>(
         &'a self,
         worker: &Worker,
         open: &mut Open<'a, '_, P, impl Fn(usize) -> P::Item<'a> + Sync>,
         answers: &mut [Option<P::Answer>],
-    ) -> Option<Vec<(usize, P::Item<'a>)>> {
+    ) -> Option<(Vec<usize>, usize)> {
         let room = Room::new(worker, &self.spec);
         let most = self.pace.lanes().saturating_sub(CANARIES).max(1);
+        // What the largest of the known answers take; any of them may come along.
+        let known = self.known.iter().map(|(item, _)| self.program.input_words(item)).max().unwrap_or(0);
         loop {
-            open.fill(most, answers);
+            open.fill(&worker.team, most, answers);
             let left = open.waiting.len() + (answers.len() - open.next);
             let wanted = room.cut(left + CANARIES, most + CANARIES).saturating_sub(CANARIES).max(1);
-            // What the largest of the known answers take; any of them may come along.
-            let known = self.known.iter().map(|(item, _)| self.program.input_words(item)).max().unwrap_or(0);
-            let mut words = CANARIES * known;
-            let mut items = Vec::new();
-            while items.len() < wanted
-                && let Some((index, item)) = open.waiting.front().copied()
-            {
-                let more = words + self.program.input_words(&item);
-                if !room.holds(items.len() + 1 + CANARIES, more) {
-                    break;
-                }
-                words = more;
-                items.push((index, item));
-                open.waiting.pop_front();
+            let mut count = wanted.min(open.waiting.len());
+            let mut words = open.waiting.iter().take(count).map(|waiting| waiting.words).sum::<usize>();
+            // Mostly there is room for all that the pace allows.
+            while count > 0 && !room.holds(count + CANARIES, words + CANARIES * known) {
+                count -= 1;
+                words -= open.waiting[count].words;
             }
-            if !items.is_empty() {
-                return Some(items);
+            if count > 0 {
+                return Some((open.waiting.drain(..count).map(|waiting| waiting.index).collect(), words));
             }
             // An item that fits into no dispatch stays without an answer; the CPU gives it.
             open.waiting.pop_front()?;
+            open.left_out += 1;
         }
     }
 
@@ -194,13 +206,35 @@ impl<P: Program> Served<P> {
         &'a self,
         worker: &Worker,
         number: usize,
-        items: Vec<(usize, P::Item<'a>)>,
-    ) -> Result<Sent<'a, P>, Fault> {
-        let canaries: Vec<_> =
-            self.canaries().into_iter().map(|index| (index, P::shorten(self.known[index].0))).collect();
+        items: Vec<usize>,
+        words: usize,
+        item: &(impl Fn(usize) -> P::Item<'a> + Sync),
+    ) -> Result<Sent, Fault> {
+        let canaries = self.canaries();
+        let known: usize = canaries.iter().map(|index| self.program.input_words(&self.known[*index].0)).sum();
         let chunk = Chunk::mix(items, &canaries, &mut Sampler::new()?);
-        let reply = worker.submit(number, chunk.lanes.len(), chunk.pack(&self.program))?;
+        self.submit(worker, number, chunk, words + known, item)
+    }
+
+    fn submit<'a>(
+        &'a self,
+        worker: &Worker,
+        number: usize,
+        chunk: Chunk,
+        words: usize,
+        item: &(impl Fn(usize) -> P::Item<'a> + Sync),
+    ) -> Result<Sent, Fault> {
+        let input = chunk.pack(&self.program, &|lane| self.item_at(&chunk, lane, item), words, &worker.team);
+        let reply = worker.submit(number, chunk.len(), input)?;
         Ok(Sent { chunk, reply })
+    }
+
+    /// What a lane of a chunk is asked.
+    fn item_at<'a>(&'a self, chunk: &Chunk, lane: usize, item: &impl Fn(usize) -> P::Item<'a>) -> P::Item<'a> {
+        match chunk.place(lane) {
+            Place::Item(index) => item(index),
+            Place::Known(index) => P::shorten(self.known[index].0),
+        }
     }
 
     /// The known answers whose turn it is.
@@ -218,81 +252,91 @@ impl<P: Program> Served<P> {
     }
 
     /// Checks what came back, and puts it in its place.
-    fn take(
-        &self,
+    fn take<'a>(
+        &'a self,
         worker: &Worker,
         cpu: &CpuBackend,
-        chunk: &Chunk<'_, P>,
+        chunk: &Chunk,
         done: &Done,
+        item: &(impl Fn(usize) -> P::Item<'a> + Sync),
         answers: &mut [Option<P::Answer>],
     ) -> Result<(), Fault> {
-        self.pace.saw(chunk.lanes.len(), done.step, &worker.shared.settings);
-        metrics::counter!("phalanx.gpu.lanes", "program" => P::NAME).increment(chunk.lanes.len() as u64);
+        self.pace.saw(chunk.len(), done.step, &worker.shared.settings);
+        metrics::counter!("phalanx.gpu.lanes", "program" => P::NAME).increment(chunk.len() as u64);
         metrics::histogram!("phalanx.gpu.chunk.seconds", "program" => P::NAME).record(done.took.as_secs_f64());
-        let given = self.open_answers(chunk, &done.output)?;
-        self.recheck(cpu, chunk, done, &given)?;
-        for (place, answer) in chunk.places.iter().zip(given) {
-            if let Place::Item(index) = place {
-                answers[*index] = Some(answer);
-            }
-        }
-        Ok(())
+        let refused = self.open_answers(worker, chunk, &done.output, item, answers)?;
+        self.recheck(cpu, chunk, done, &refused, item, answers)
     }
 
-    /// The answers of a chunk whose seals hold and whose known answers are right.
-    fn open_answers(&self, chunk: &Chunk<'_, P>, output: &[u32]) -> Result<Vec<P::Answer>, Fault> {
-        let stride = stride(chunk.lanes.len());
-        let sealed = P::OUTPUT_WORDS.saturating_sub(1);
-        for lane in 0..chunk.lanes.len() {
-            let words = (0..sealed).map(|word| output[word * stride + lane]);
-            #[expect(clippy::cast_possible_truncation, reason = "a dispatch has fewer than 2^32 lanes")]
-            if seal(chunk.nonce, lane as u32, words) != output[sealed * stride + lane] {
-                return Err(Self::wrong(chunk, lane, "its seal is broken"));
-            }
-        }
-        let given = self.program.unpack(&chunk.lanes, output);
-        let given = given.map_err(|garbled| Self::wrong(chunk, garbled.lane, "no answer that the kernels give"))?;
-        if given.len() != chunk.lanes.len() {
-            return Err(Self::wrong(chunk, given.len(), "lanes were lost"));
-        }
-        for (lane, (place, answer)) in chunk.places.iter().zip(&given).enumerate() {
-            if let Place::Known(index) = place
-                && *answer != self.known[*index].1
-            {
-                let known = &self.known[*index].1;
-                return Err(Self::wrong(
-                    chunk,
-                    lane,
-                    &format!("known answer {index} is {known:?}, and {answer:?} came"),
-                ));
-            }
-        }
-        Ok(given)
+    /// Puts the answers of a chunk in their places, if all its seals hold and its known answers are right; which were refused.
+    fn open_answers<'a>(
+        &'a self,
+        worker: &Worker,
+        chunk: &Chunk,
+        output: &[u32],
+        item: &(impl Fn(usize) -> P::Item<'a> + Sync),
+        answers: &mut [Option<P::Answer>],
+    ) -> Result<Vec<Refused>, Fault> {
+        let wrong = |lane: usize, problem: &str| self.wrong(chunk, lane, item, problem);
+        let output = Output::of::<P>(output, chunk.len(), chunk.nonce);
+        let output = output.ok_or_else(|| wrong(0, "words of its output are missing"))?;
+        let open = |part: Part<'_, P::Answer>| {
+            let mut refused = Vec::new();
+            output.open(part.lanes, |lane, words| {
+                let words = words.ok_or_else(|| wrong(lane, "its seal is broken"))?;
+                let answer = self.program.unpack(words);
+                let answer = answer.ok_or_else(|| wrong(lane, "no answer that the kernels give"))?;
+                match chunk.place(lane) {
+                    Place::Item(index) => {
+                        if self.program.is_refusal(&answer) {
+                            refused.push((lane, index));
+                        }
+                        part.answers[index - part.first] = Some(answer);
+                    }
+                    Place::Known(index) if answer == self.known[index].1 => {}
+                    Place::Known(index) => {
+                        let known = &self.known[index].1;
+                        return Err(wrong(lane, &format!("known answer {index} is {known:?}, and {answer:?} came")));
+                    }
+                }
+                Ok(())
+            })?;
+            Ok(refused)
+        };
+        let opened: Result<Vec<_>, Fault> =
+            worker.team.each(chunk.parts(answers, LANES_AT_ONCE), open).into_iter().collect();
+        Ok(opened?.concat())
     }
 
     /// Checks refusals again, as many as the time allows.
-    fn recheck(&self, cpu: &CpuBackend, chunk: &Chunk<'_, P>, done: &Done, given: &[P::Answer]) -> Result<(), Fault> {
-        let is_refused =
-            |lane: &usize| matches!(chunk.places[*lane], Place::Item(_)) && self.program.is_refusal(&given[*lane]);
-        let refused: Vec<usize> = (0..given.len()).filter(is_refused).collect();
+    fn recheck<'a>(
+        &'a self,
+        cpu: &CpuBackend,
+        chunk: &Chunk,
+        done: &Done,
+        refused: &[Refused],
+        item: &(impl Fn(usize) -> P::Item<'a> + Sync),
+        answers: &[Option<P::Answer>],
+    ) -> Result<(), Fault> {
         let allowed = self.budget().allow(done.took, refused.len());
         if allowed == 0 {
             return Ok(());
         }
         let sample = Sampler::new()?.distinct(allowed, refused.len());
-        let lanes: Vec<_> = sample.iter().map(|at| refused[*at]).collect();
-        let items: Vec<_> = lanes.iter().map(|lane| chunk.lanes[*lane]).collect();
+        let sample: Vec<Refused> = sample.into_iter().map(|at| refused[at]).collect();
+        let items: Vec<_> = sample.iter().map(|(_, index)| item(*index)).collect();
         let started = Instant::now();
         let by_cpu = self.all_on_cpu(cpu, &items);
         self.budget().spent(started.elapsed(), items.len());
         metrics::counter!("phalanx.gpu.rechecks", "program" => P::NAME).increment(items.len() as u64);
         if by_cpu.len() != items.len() {
-            return Err(Self::wrong(chunk, 0, "the CPU lost items that it was to check again"));
+            return Err(self.wrong(chunk, 0, item, "the CPU lost items that it was to check again"));
         }
-        match lanes.iter().zip(&by_cpu).find(|(lane, answer)| given[**lane] != **answer) {
+        match sample.iter().zip(&by_cpu).find(|((_, index), answer)| answers[*index].as_ref() != Some(answer)) {
             None => Ok(()),
-            Some((lane, answer)) => {
-                Err(Self::wrong(chunk, *lane, &format!("{:?}, where the CPU says {answer:?}", given[*lane])))
+            Some(((lane, index), answer)) => {
+                let given = &answers[*index];
+                Err(self.wrong(chunk, *lane, item, &format!("{given:?}, where the CPU says {answer:?}")))
             }
         }
     }
@@ -302,14 +346,13 @@ impl<P: Program> Served<P> {
     }
 
     /// What reproduces a wrong answer.
-    fn wrong(chunk: &Chunk<'_, P>, lane: usize, problem: &str) -> Fault {
+    fn wrong<'a>(&'a self, chunk: &Chunk, lane: usize, item: &impl Fn(usize) -> P::Item<'a>, problem: &str) -> Fault {
         const LONGEST: usize = 600;
-        let mut item = chunk.lanes.get(lane).map_or_else(String::new, |item| format!("{item:?}"));
+        let mut item = format!("{:?}", self.item_at(chunk, lane, item));
         if item.len() > LONGEST {
             item = item.chars().take(LONGEST).chain("…".chars()).collect();
         }
-        let lanes = chunk.lanes.len();
-        let nonce = chunk.nonce;
+        let (lanes, nonce) = (chunk.len(), chunk.nonce);
         Fault::Wrong(format!("{}, lane {lane} of {lanes}, nonce {nonce:#010x}: {problem}; item {item}", P::NAME))
     }
 }
@@ -328,8 +371,7 @@ impl<P: Program> Serving for Served<P> {
         while turn.peek().is_some() {
             let (mut known, mut words) = (Vec::new(), 0);
             while let Some(index) = turn.peek().copied() {
-                let item = P::shorten(self.known[index].0);
-                let more = words + self.program.input_words(&item);
+                let more = words + self.program.input_words(&self.known[index].0);
                 if !room.holds(known.len() + 1, more) {
                     if known.is_empty() {
                         let needs = self.spec.slot_size(1, more).bytes() * worker.shared.settings.slots as u64;
@@ -338,13 +380,15 @@ impl<P: Program> Serving for Served<P> {
                     break;
                 }
                 words = more;
-                known.push((index, item));
+                known.push(index);
                 turn.next();
             }
-            let chunk = Chunk::<P>::mix(Vec::new(), &known, &mut Sampler::new()?);
-            let reply = worker.submit(number, chunk.lanes.len(), chunk.pack(&self.program))?;
+            let chunk = Chunk::mix(Vec::new(), &known, &mut Sampler::new()?);
+            // Every lane is a known answer's.
+            let none = |index: usize| P::shorten(self.known[index].0);
+            let Sent { chunk, reply } = self.submit(worker, number, chunk, words, &none)?;
             let done = worker.wait(&reply)?;
-            self.open_answers(&chunk, &done.output)?;
+            self.open_answers(worker, &chunk, &done.output, &none, &mut [])?;
         }
         Ok(number)
     }
@@ -357,26 +401,46 @@ struct Open<'a, 'c, P: Program, F> {
     item: &'c F,
     /// The first index that was not looked at.
     next: usize,
-    waiting: VecDeque<(usize, P::Item<'a>)>,
+    waiting: VecDeque<Waiting>,
+    /// Items that fit into no dispatch.
+    left_out: usize,
+}
+
+/// An item for the device.
+#[derive(Clone, Copy)]
+struct Waiting {
+    index: usize,
+    /// Of its input.
+    words: usize,
 }
 
 impl<'a, P: Program, F: Fn(usize) -> P::Item<'a> + Sync> Open<'a, '_, P, F> {
     /// Looks at further items until `wanted` wait for the device, and answers those that need none.
-    fn fill(&mut self, wanted: usize, answers: &mut [Option<P::Answer>]) {
+    fn fill(&mut self, team: &Team, wanted: usize, answers: &mut [Option<P::Answer>]) {
         while self.waiting.len() < wanted && self.next < answers.len() {
             let end = answers.len().min(self.next + SETTLED_AT_ONCE.max(wanted));
             let (program, item) = (self.program, self.item);
-            let look = |index| {
-                let item = item(index);
-                (index, item, program.settle(&item))
-            };
-            let indices = (self.next..end).into_par_iter();
-            let looked: Vec<_> = self.cpu.install(|| indices.with_min_len(SETTLED_PER_TASK).map(look).collect());
-            for (index, item, settled) in looked {
-                match settled {
-                    Some(answer) => answers[index] = Some(answer),
-                    None => self.waiting.push_back((index, item)),
+            let firsts = (self.next..end).step_by(SETTLED_PER_TASK);
+            let parts = firsts.zip(answers[self.next..end].chunks_mut(SETTLED_PER_TASK)).collect();
+            let look = |(first, answers): (usize, &mut [Option<P::Answer>])| {
+                let mut open = Vec::with_capacity(answers.len());
+                for (index, answer) in (first..).zip(answers) {
+                    let item = item(index);
+                    *answer = program.settle(&item);
+                    if answer.is_none() {
+                        open.push(Waiting { index, words: program.input_words(&item) });
+                    }
                 }
+                open
+            };
+            // Settling may mean hashing what is too long for a device: without a team that is the CPU's.
+            let looked = if team.is_alone() && end - self.next > SETTLED_PER_TASK {
+                self.cpu.install(|| Vec::into_par_iter(parts).map(look).collect())
+            } else {
+                team.each(parts, look)
+            };
+            for open in looked {
+                self.waiting.extend(open);
             }
             self.next = end;
         }

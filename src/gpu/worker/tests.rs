@@ -9,9 +9,10 @@ use crate::cpu::CpuBackend;
 use crate::gpu::driver::double::{At, Faulty, Kind, Plan, Plans, Simulated};
 use crate::gpu::driver::{Limits, Spec};
 use crate::gpu::error::Fault;
-use crate::gpu::program::{Garbled, Program, Step, stride};
+use crate::gpu::program::{Program, Step, stride};
 use crate::gpu::shader::{KERNELS, WORKGROUP_SIZE};
 use crate::gpu::station::{Service, Station};
+use crate::gpu::team::Team;
 
 /// Long enough that a busy machine does not run into it, short enough that tests may.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -20,6 +21,7 @@ const SETTINGS: Settings = Settings {
     slots: 3,
     memory: 64 << 20,
     step: Duration::from_millis(50),
+    feeders: 2,
     patience: PATIENCE,
     compile_patience: PATIENCE,
 };
@@ -66,19 +68,17 @@ impl Program for Sums {
         1 + item.len()
     }
 
-    fn pack(&self, lanes: &[&[u32]], words: &mut [u32]) {
-        let packed: Vec<u32> = lanes.iter().flat_map(|item| [&[item.len() as u32], *item].concat()).collect();
+    fn pack<'a>(&self, lanes: usize, item: &(impl Fn(usize) -> Self::Item<'a> + Sync), words: &mut [u32], _: &Team) {
+        let packed: Vec<u32> = (0..lanes).map(item).flat_map(|item| [&[item.len() as u32], item].concat()).collect();
         words.copy_from_slice(&packed);
     }
 
-    fn unpack(&self, lanes: &[&[u32]], output: &[u32]) -> Result<Vec<Self::Answer>, Garbled> {
-        let stride = stride(lanes.len());
-        let answer = |lane| match output[lane] {
-            VALID => Ok(Ok(output[stride + lane])),
-            REFUSED => Ok(Err(output[stride + lane])),
-            _ => Err(Garbled { lane }),
-        };
-        (0..lanes.len()).map(answer).collect()
+    fn unpack(&self, words: &[u32]) -> Option<Self::Answer> {
+        match *words {
+            [VALID, sum] => Some(Ok(sum)),
+            [REFUSED, sum] => Some(Err(sum)),
+            _ => None,
+        }
     }
 
     fn settle(&self, item: &&[u32]) -> Option<Self::Answer> {
