@@ -1,6 +1,7 @@
 //! The adapters that there are, and whether each could serve.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use super::shader::{Arithmetic, WORKGROUP_SIZE};
 
@@ -62,14 +63,29 @@ pub enum Refusal {
 /// Every adapter of every driver, in the drivers' order. Empty where there is none.
 #[must_use]
 pub fn adapters() -> Vec<Adapter> {
+    enumerate(false)
+}
+
+/// Every adapter, by the drivers as they are loaded, or loaded anew.
+fn enumerate(anew: bool) -> Vec<Adapter> {
+    /// Kept to the end of the process. Whoever has the last adapter would close the drivers otherwise, maybe a thread that lingers
+    /// while the process ends, where NVIDIA's driver crashes or hangs.
+    static INSTANCE: Mutex<Option<wgpu::Instance>> = Mutex::new(None);
+
     let backends = wgpu::Instance::enabled_backend_features() & wgpu::Backends::PRIMARY;
     if backends.is_empty() {
         return Vec::new();
     }
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
-        backends,
-        flags: wgpu::InstanceFlags::empty(),
-        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    let mut kept = INSTANCE.lock().unwrap_or_else(PoisonError::into_inner);
+    if anew {
+        *kept = None;
+    }
+    let instance = kept.get_or_insert_with(|| {
+        wgpu::Instance::new(wgpu::InstanceDescriptor {
+            backends,
+            flags: wgpu::InstanceFlags::empty(),
+            ..wgpu::InstanceDescriptor::new_without_display_handle()
+        })
     });
     pollster::block_on(instance.enumerate_adapters(backends)).into_iter().map(Adapter::new).collect()
 }
@@ -144,7 +160,7 @@ impl Adapter {
 
     /// The same adapter as the drivers list it now.
     pub(super) fn again(&self) -> Option<Self> {
-        adapters().into_iter().find(|adapter| adapter.identity() == self.identity())
+        enumerate(true).into_iter().find(|adapter| adapter.identity() == self.identity())
     }
 
     /// The features that kernels can make use of.
