@@ -254,6 +254,15 @@ impl Verifier {
         counted("cpu", batch.len(), observe::checked("cpu", "bip340", batch.len(), verify))
     }
 
+    /// Whether many items take hardly longer than few: a GPU's time. On the CPU alone, waiting for more only delays what follows.
+    #[must_use]
+    pub const fn gains_by_large_batches(&self) -> bool {
+        #[cfg(feature = "gpu")]
+        return self.gpu.is_some();
+        #[cfg(not(feature = "gpu"))]
+        false
+    }
+
     /// The keys that were recovered, by address.
     #[must_use]
     pub fn key_book(&self) -> &KeyBook {

@@ -1,6 +1,10 @@
 //! The stages keep what they promise: order, bounds, places and reasons, and a clean end.
 #![cfg(feature = "executor")]
 
+#[path = "common/test_data.rs"]
+#[allow(dead_code, reason = "of it, only how to say that a test is skipped")]
+mod test_data;
+
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +14,8 @@ use alloy_genesis::Genesis;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use phalanx::chain::ethereum::validity::ValidityError;
 use phalanx::chain::ethereum::{
-    Block, BlockStream, ChainSpec, DecodeError, Rejection, StreamError, VerifiedBatch, VerifiedTransaction,
+    Block, BlockStream, BlockVerdict, ChainSpec, Claim, DecodeError, Rejection, SenderColumn, StreamError, Transaction,
+    VerifiedBatch, VerifiedTransaction, verify_block, verify_block_hinted, verify_blocks,
 };
 use phalanx::executor::{Ledger, SequentialExecutor};
 use phalanx::pipeline::{End, Import, ImportError, ImportReport, PreExecutionStage, RawBatch, SubmitError};
@@ -326,4 +331,90 @@ fn an_import_ends_before_the_block_that_is_wrong() {
         ended += 1;
     }
     assert_eq!(ended, 21);
+}
+
+/// Blocks that are valid, and blocks with a problem of each kind, with the senders that are named beside some of them.
+fn blocks_of_all_kinds() -> (Vec<Block>, SenderColumn) {
+    let mut blocks: Vec<_> = CHAIN.1.iter().map(|bytes| Block::decode(bytes).unwrap()).collect();
+    let mut column = SenderColumn::default();
+    let senders = |place: usize| SENT.iter().skip(place * 30).take(30).map(|(_, sender)| Some(*sender)).collect();
+    for place in [2, 3, 7] {
+        column.insert(blocks[place].header.number, senders(place));
+    }
+    // Of another block.
+    column.insert(blocks[8].header.number, senders(0));
+    blocks[1].header.gas_used = blocks[1].header.gas_limit + 1;
+    blocks[3].envelopes.swap(0, 1);
+    blocks[4].envelopes.clear();
+    blocks[4].transactions.clear();
+    let strange = Transaction::Legacy(alloy_consensus::Signed::new_unhashed(
+        alloy_consensus::TxLegacy::default(),
+        alloy_primitives::Signature::new(U256::from(1), U256::from(7), false),
+    ));
+    blocks[5].transactions.push(strange);
+    blocks[6].claims.push(Claim::Sender { index: 3, sender: Address::ZERO });
+    blocks[7].claims.push(Claim::Sender { index: 3, sender: SENT[7 * 30 + 3].1 });
+    (blocks, column)
+}
+
+#[test]
+fn blocks_verified_together_come_to_what_each_does_alone() {
+    let (blocks, column) = blocks_of_all_kinds();
+    let chain = ChainSpec::from_genesis(&CHAIN.0).unwrap();
+    let told = |verdict: BlockVerdict| {
+        verdict.map(|block| {
+            let senders: Vec<_> = block.transactions().iter().map(VerifiedTransaction::sender).collect();
+            (block.id(), senders, block.ommers().clone(), block.withdrawals().map(<[_]>::to_vec))
+        })
+    };
+    let verifier = Verifier::with_threads(2).unwrap();
+    let alone: Vec<_> = blocks
+        .iter()
+        .map(|block| match column.hints(block.header.number) {
+            Some(hints) => verify_block_hinted(&verifier, &chain, block.clone(), hints),
+            None => verify_block(&verifier, &chain, block.clone()),
+        })
+        .map(|verdict| told(verdict.unwrap()))
+        .collect();
+    assert_eq!(
+        alone.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        [true, false, true, false, false, false, false, true, true]
+    );
+    // Any cut of them, none and all among them; by keys that are known by now, and by none.
+    for verifier in [&verifier, &Verifier::with_threads(1).unwrap()] {
+        for length in [1, 2, 4, 9] {
+            let cuts = blocks.chunks(length).flat_map(|blocks| {
+                let hinted = |block: &Block| (block.clone(), column.hints(block.header.number));
+                verify_blocks(verifier, &chain, blocks.iter().map(hinted).collect()).unwrap()
+            });
+            assert_eq!(cuts.map(told).collect::<Vec<_>>(), alone, "{length}");
+        }
+        assert!(verify_blocks(verifier, &chain, Vec::new()).unwrap().is_empty());
+    }
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+fn a_gpu_verifies_what_waits_together_and_in_order() {
+    let Some(adapter) = phalanx::gpu::adapters().into_iter().find(phalanx::gpu::Adapter::is_software) else {
+        test_data::skipped("there is no adapter in software");
+        return;
+    };
+    let backend = phalanx::BackendChoice::Name(adapter.name().to_owned());
+    let verifier = Verifier::new(&phalanx::VerifierConfig { backend, ..Default::default() }).unwrap();
+    assert!(verifier.gains_by_large_batches());
+    let mut invalid = CHAIN.1.clone();
+    let mut block = Block::decode(&invalid[6]).unwrap();
+    block.header.gas_used = block.header.gas_limit + 1;
+    invalid[6] = block.encode().unwrap().into();
+    for (blocks, imported) in [(&CHAIN.1, BLOCKS), (&invalid, 6)] {
+        let mut ledger = ledger();
+        let stop = AtomicBool::new(false);
+        let import =
+            Import { verifier: &verifier, executor: &SequentialExecutor, senders: None, queue: 4, stop: &stop };
+        let mut seen = Vec::new();
+        let report = import.run(blocks.iter().cloned().map(Ok), &mut ledger, &mut |block| seen.push(block.id.number));
+        assert_eq!(seen, (1..=imported).collect::<Vec<_>>());
+        assert_eq!(report.end.is_ok(), imported == BLOCKS, "{:?}", report.end);
+    }
 }

@@ -20,6 +20,9 @@ use crate::verifier::Verifier;
 /// Blocks that wait between two stages. Two keep every stage busy where blocks differ in size; more would only hold memory.
 const QUEUE: usize = 2;
 
+/// The same where what waits is verified together, on a GPU.
+const QUEUE_FOR_GPU: usize = 16;
+
 /// The most transactions of a workload that are prepared before it runs, about a gigabyte of them.
 const MAX_PREPARED: u64 = 5_000_000;
 
@@ -188,7 +191,8 @@ where
     S: Iterator<Item = Result<alloy_primitives::Bytes, crate::chain::ethereum::StreamError>> + Send,
 {
     let bar = progress_bar(length, "blocks");
-    let import = Import { verifier, executor: chosen.executor.as_ref(), senders, queue: QUEUE, stop: &STOP };
+    let queue = if verifier.gains_by_large_batches() { QUEUE_FOR_GPU } else { QUEUE };
+    let import = Import { verifier, executor: chosen.executor.as_ref(), senders, queue, stop: &STOP };
     let report = import.run(source, ledger, &mut |_| bar.inc(1));
     bar.finish_and_clear();
     report

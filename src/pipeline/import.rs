@@ -9,7 +9,7 @@ use alloy_primitives::{B256, Bytes};
 use super::meter::{StageMeter, StageReport};
 use crate::chain::ethereum::{
     Block, BlockError, BlockId, BlockVerdict, ChainSpec, Problem, SenderColumn, StreamError, VerifiedBlock,
-    verify_block, verify_block_hinted,
+    verify_blocks,
 };
 use crate::error::Error;
 use crate::executor::{ExecutionError, Executor, Ledger, LedgerError};
@@ -158,6 +158,13 @@ fn list(problems: &[Problem]) -> String {
 /// What one stage hands the next: a block with its place in the stream, or the error that ends the import there.
 type Handed<T> = Result<(u64, T), ImportError>;
 
+/// Transactions from which on no further block is verified together with others: more gain little by it, and keep the next stage waiting.
+const TOGETHER: usize = 16_384;
+
+fn transactions_of(handed: &Handed<Block>) -> usize {
+    handed.as_ref().map_or(0, |(_, block)| block.transactions.len())
+}
+
 #[derive(Debug)]
 struct Meters {
     decode: StageMeter,
@@ -281,28 +288,55 @@ impl Import<'_> {
         verified: &SyncSender<Handed<VerifiedBlock>>,
         meters: &Meters,
     ) {
-        for handed in decoded {
-            let block = handed.and_then(|(index, block)| {
-                let id = block.id();
-                let transactions = block.transactions.len();
-                match meters.verify.time(transactions, || self.verify_block(chain, block)) {
-                    Ok(Ok(block)) => Ok((index, block)),
-                    Ok(Err(problems)) => Err(ImportError::Invalid { id, problems }),
-                    Err(error) => Err(ImportError::NotVerified { id, error }),
+        let together = if self.verifier.gains_by_large_batches() { TOGETHER } else { 0 };
+        while let Ok(first) = decoded.recv() {
+            // What waits for a GPU is verified together, in hardly more time than one block alone.
+            let mut waiting = vec![first];
+            let mut transactions = transactions_of(&waiting[0]);
+            while transactions < together && waiting.last().is_some_and(Result::is_ok) {
+                let Ok(next) = decoded.try_recv() else { break };
+                transactions += transactions_of(&next);
+                waiting.push(next);
+            }
+            for block in self.verify_all(chain, waiting, transactions, meters) {
+                let last = block.is_err();
+                meters.verified.fetch_add(u64::from(!last), Ordering::Relaxed);
+                if verified.send(block).is_err() || last || self.stopped() {
+                    return;
                 }
-            });
-            let last = block.is_err();
-            meters.verified.fetch_add(u64::from(!last), Ordering::Relaxed);
-            if verified.send(block).is_err() || last || self.stopped() {
-                return;
             }
         }
     }
 
-    fn verify_block(&self, chain: &ChainSpec, block: Block) -> Result<BlockVerdict, Error> {
-        match self.senders.and_then(|column| column.hints(block.header.number)) {
-            Some(hints) => verify_block_hinted(self.verifier, chain, block, hints),
-            None => verify_block(self.verifier, chain, block),
+    /// Verifies blocks, of which only the last may be an error; nothing follows the first error.
+    fn verify_all(
+        &self,
+        chain: &ChainSpec,
+        waiting: Vec<Handed<Block>>,
+        transactions: usize,
+        meters: &Meters,
+    ) -> Vec<Handed<VerifiedBlock>> {
+        let (mut ids, mut blocks, mut error) = (Vec::new(), Vec::new(), None);
+        for handed in waiting {
+            match handed {
+                Ok((index, block)) => {
+                    ids.push((index, block.id()));
+                    let hints = self.senders.and_then(|column| column.hints(block.header.number));
+                    blocks.push((block, hints));
+                }
+                Err(ended) => error = Some(Err(ended)),
+            }
+        }
+        let Some((_, id)) = ids.first().copied() else { return error.into_iter().collect() };
+        match meters.verify.time(transactions, || verify_blocks(self.verifier, chain, blocks)) {
+            Ok(verdicts) => {
+                let invalid = |id| move |problems| ImportError::Invalid { id, problems };
+                let verdict = |((index, id), verdict): ((u64, BlockId), BlockVerdict)| {
+                    verdict.map(|block| (index, block)).map_err(invalid(id))
+                };
+                ids.into_iter().zip(verdicts).map(verdict).chain(error).collect()
+            }
+            Err(error) => vec![Err(ImportError::NotVerified { id, error })],
         }
     }
 

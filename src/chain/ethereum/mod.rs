@@ -31,5 +31,5 @@ pub use signer::{
 pub use spec::{ActiveForks, ChainSpec, SpecError};
 pub use stream::{BlockStream, MAX_BLOCK_BYTES, StreamError};
 pub use transaction::{DecodeError, Transaction, decode_transaction, decode_transactions};
-pub use verified::{BlockVerdict, Problem, VerifiedBlock, verify_block, verify_block_hinted};
+pub use verified::{BlockVerdict, Problem, VerifiedBlock, verify_block, verify_block_hinted, verify_blocks};
 pub use wide_fee::WideFeeTransaction;

@@ -122,23 +122,51 @@ pub fn verify_transactions_hinted(
     decoded: Vec<Result<Transaction, DecodeError>>,
     hints: SenderHints<'_>,
 ) -> Result<VerifiedBatch, Error> {
-    let (lanes, hashes): (Vec<_>, Vec<_>) = lanes(verifier, forks, &decoded).into_iter().unzip();
-    let mut batch = RecoverBatch::with_capacity(lanes.len());
-    let mut senders = Vec::with_capacity(lanes.len());
-    for (index, lanes) in lanes.iter().enumerate() {
-        for item in lanes.iter().flatten() {
-            batch.push(*item);
-        }
-        if let Ok(lanes) = lanes {
+    let group = Group { forks, decoded, senders: hints.senders };
+    let mut verified = verify_groups(verifier, vec![group], hints.source)?;
+    Ok(verified.pop().unwrap_or_default())
+}
+
+/// Transactions of one fork.
+pub(super) struct Group<'a> {
+    pub(super) forks: &'a ActiveForks<'a>,
+    pub(super) decoded: Vec<Result<Transaction, DecodeError>>,
+    /// Who is said to have sent each, as in [`SenderHints`].
+    pub(super) senders: &'a [Option<Address>],
+}
+
+/// Verifies the transactions of several groups in one batch: what each would come to by itself, in order, in less time.
+pub(super) fn verify_groups(
+    verifier: &Verifier,
+    groups: Vec<Group<'_>>,
+    source: &HintSource,
+) -> Result<Vec<VerifiedBatch>, Error> {
+    let lanes: Vec<_> = groups.iter().map(|group| lanes(verifier, group.forks, &group.decoded)).collect();
+    let count = lanes.iter().map(Vec::len).sum();
+    let (mut batch, mut senders) = (RecoverBatch::with_capacity(count), Vec::with_capacity(count));
+    for (group, lanes) in groups.iter().zip(&lanes) {
+        for (index, (lanes, _)) in lanes.iter().enumerate() {
+            let Ok(lanes) = lanes else { continue };
+            batch.extend(lanes.iter().copied());
             // The sender signed the first lane.
-            senders.push(hints.senders.get(index).copied().flatten().map(|sender| sender.0.0));
+            senders.push(group.senders.get(index).copied().flatten().map(|sender| sender.0.0));
             senders.resize(senders.len() + lanes.len() - 1, None);
         }
     }
-    let (verdicts, _) = verifier.recover_hinted(&batch, Hints { senders: &senders, source: hints.source })?;
+    let (verdicts, _) = verifier.recover_hinted(&batch, Hints { senders: &senders, source })?;
     let mut verdicts = verdicts.into_iter().map(|verdict| verdict.map(|signer| signer.address.into()));
+    let verified = groups.into_iter().zip(lanes).map(|(group, lanes)| joined(group.decoded, lanes, &mut verdicts));
+    Ok(verified.collect())
+}
+
+/// What becomes of a group, whose verdicts come next.
+fn joined(
+    decoded: Vec<Result<Transaction, DecodeError>>,
+    lanes: Vec<(Result<Vec<RecoverItem>, Rejection>, B256)>,
+    verdicts: &mut impl Iterator<Item = Verdict<Address>>,
+) -> VerifiedBatch {
     let mut verified = VerifiedBatch::default();
-    for (index, ((decoded, lanes), hash)) in decoded.into_iter().zip(lanes).zip(hashes).enumerate() {
+    for (index, (decoded, (lanes, hash))) in decoded.into_iter().zip(lanes).enumerate() {
         // All lanes of a transaction are read off, also where its own signature is invalid.
         let signers: Vec<Verdict<Address>> = match &lanes {
             Ok(lanes) => verdicts.by_ref().take(lanes.len()).collect(),
@@ -149,7 +177,7 @@ pub fn verify_transactions_hinted(
             Err(rejection) => verified.rejected.push((index, rejection)),
         }
     }
-    Ok(verified)
+    verified
 }
 
 /// Joins a transaction with the verdicts on its lanes.
