@@ -1,5 +1,5 @@
-//! Executing a block of verified transactions, one kind at a time: in sequence, by Block-STM on one thread and on two, and
-//! by shards: `cargo xtask record execute -- cargo bench --bench execute`.
+//! Executing a block of verified transactions, one kind at a time: in sequence, by Block-STM on one thread, on two and on more where
+//! there are as many cores, and by shards: `cargo xtask record execute -- cargo bench --bench execute`.
 //!
 //! The executors take turns, each thread of theirs on a core of its own, and with them the sequential one on two threads that have a
 //! block each and nothing in common: what the machine gives two threads at best. Prints comma-separated values, as they are kept under
@@ -28,8 +28,11 @@ const RUNS: usize = 3;
 const ROUNDS: usize = 151;
 const MAINNET_ROUNDS: usize = 15;
 
+/// Threads beyond two, where there are cores for them.
+const MORE_THREADS: [usize; 3] = [4, 8, 16];
+
 struct Executors {
-    compared: [(&'static str, Box<dyn Executor>); 5],
+    compared: Vec<(String, Box<dyn Executor>)>,
     /// Another thread for a block of its own.
     second: rayon::ThreadPool,
 }
@@ -37,13 +40,17 @@ struct Executors {
 fn executors() -> Executors {
     let second = rayon::ThreadPoolBuilder::new().num_threads(1).thread_name(|_| "phalanx-exec-0".to_owned());
     let block_stm = |threads| BlockStmExecutor::new(threads).expect("a thread starts");
-    let compared: [(_, Box<dyn Executor>); 5] = [
-        ("sequential", Box::new(SequentialExecutor)),
-        ("block-stm, 1 thread", Box::new(block_stm(1).always_speculating())),
-        ("block-stm, 2 threads", Box::new(block_stm(2))),
-        ("block-stm, 2 threads, always speculating", Box::new(block_stm(2).always_speculating())),
-        ("sharded, 2 threads", Box::new(ShardedExecutor::new(2, 8).expect("a thread starts"))),
+    let mut compared: Vec<(String, Box<dyn Executor>)> = vec![
+        ("sequential".to_owned(), Box::new(SequentialExecutor)),
+        ("block-stm, 1 thread".to_owned(), Box::new(block_stm(1).always_speculating())),
+        ("block-stm, 2 threads".to_owned(), Box::new(block_stm(2))),
+        ("block-stm, 2 threads, always speculating".to_owned(), Box::new(block_stm(2).always_speculating())),
+        ("sharded, 2 threads".to_owned(), Box::new(ShardedExecutor::new(2, 8).expect("a thread starts"))),
     ];
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    for threads in MORE_THREADS.into_iter().filter(|threads| *threads <= cores) {
+        compared.push((format!("block-stm, {threads} threads"), Box::new(block_stm(threads))));
+    }
     Executors { compared, second: second.build().expect("a thread starts") }
 }
 
@@ -67,7 +74,7 @@ fn compare(
             execute(&SequentialExecutor);
         });
     }));
-    let names = executors.compared.iter().map(|(name, _)| *name).chain(["sequential, a block each on 2 threads"]);
+    let names = executors.compared.iter().map(|(name, _)| &**name).chain(["sequential, a block each on 2 threads"]);
     for (name, taken) in names.zip(turns::take(rounds, &turns.iter().collect::<Vec<_>>())) {
         println!("{run},{workload},\"{name}\",{:.0},{:.2}", taken.median, taken.ratio);
     }

@@ -20,6 +20,9 @@ use phalanx::{BackendChoice, Rules, Verdict, Verifier, VerifierConfig};
 /// Sizes of batches.
 const SIZES: [usize; 7] = [16, 64, 256, 1_024, 4_096, 16_384, 65_536];
 
+/// One more for a GPU that is no software, which would take minutes.
+const LARGE: usize = 262_144;
+
 /// Batches that the router learns from before it is timed.
 const LEARNED: usize = 20;
 
@@ -49,7 +52,8 @@ fn main() {
     let config = |backend| VerifierConfig { backend, threads, without_cache: true, ..VerifierConfig::default() };
     let on = |backend| Verifier::new(&config(backend)).expect("an adapter that is there");
     let cpu = on(BackendChoice::Cpu);
-    let items = items(&cpu, SIZES[SIZES.len() - 1]);
+    let sizes: Vec<usize> = SIZES.into_iter().chain((!adapter.is_software()).then_some(LARGE)).collect();
+    let items = items(&cpu, sizes[sizes.len() - 1]);
     if threads.is_some() {
         // Costs are measured as soon as an adapter serves: whatever thread it starts is to be in its place by then.
         std::thread::spawn(|| {
@@ -78,7 +82,7 @@ fn main() {
         ("keccak256", &|size| bench.row("keccak256", size, messages)),
     ];
     for (_, row) in works.iter().filter(|(work, _)| only.as_ref().is_none_or(|only| only == work)) {
-        SIZES.into_iter().for_each(row);
+        sizes.iter().copied().for_each(row);
     }
 }
 

@@ -3,10 +3,13 @@
 //! Columns are what every backend wants: a chunk of a batch is a slice of each column, and a GPU buffer is a
 //! copy of one. They are private and only grow together, so they always have one length.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use crate::verdict::Reason;
 
 /// The columns of one scheme.
-pub trait Columns: Default + Send + Sync {
+pub trait Columns: Default + Clone + Send + Sync {
     /// One item, a row across the columns.
     type Item: Copy;
 
@@ -28,10 +31,13 @@ pub trait Columns: Default + Send + Sync {
 
 /// Ordered items of one scheme, among them those that were rejected while parsing.
 ///
-/// An item that does not parse still has its place, so that verdicts line up with what was handed in.
+/// An item that does not parse still has its place, so that verdicts line up with what was handed in. A clone shares the items until
+/// either is added to.
 #[derive(Clone, Debug, Default)]
 pub struct Batch<C> {
-    columns: C,
+    columns: Arc<C>,
+    /// The rows of the columns that are this batch's.
+    rows: Range<usize>,
     /// Items rejected while parsing, by rising index.
     rejected: Vec<(usize, Reason)>,
 }
@@ -40,18 +46,18 @@ impl<C: Columns> Batch<C> {
     /// An empty batch with room for `capacity` items.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { columns: C::with_capacity(capacity), rejected: Vec::new() }
+        Self { columns: Arc::new(C::with_capacity(capacity)), rows: 0..0, rejected: Vec::new() }
     }
 
     /// Appends an item.
     pub fn push(&mut self, item: C::Item) {
-        self.columns.push(item);
+        self.extend([item]);
     }
 
     /// Appends the place of an item that did not parse; its verdict is `Invalid(reason)`.
     pub fn push_rejected(&mut self, reason: Reason) {
-        self.rejected.push((self.columns.len(), reason));
-        self.columns.push(C::placeholder());
+        self.rejected.push((self.len(), reason));
+        self.push(C::placeholder());
     }
 
     /// Appends an item, or the place of one that did not parse.
@@ -65,13 +71,38 @@ impl<C: Columns> Batch<C> {
     /// The number of items, rejected ones included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.columns.len()
+        self.rows.len()
     }
 
     /// Whether there is no item.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.columns.is_empty()
+        self.rows.is_empty()
+    }
+
+    /// Some of the items, as a batch of their own that shares them; as many as there are.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn part(&self, items: Range<usize>) -> Self {
+        let end = items.end.min(self.len());
+        let start = items.start.min(end);
+        let first = self.rejected.partition_point(|(at, _)| *at < start);
+        let rejected = self.rejected[first..].iter().take_while(|(at, _)| *at < end);
+        Self {
+            columns: Arc::clone(&self.columns),
+            rows: self.rows.start + start..self.rows.start + end,
+            rejected: rejected.map(|(at, reason)| (at - start, *reason)).collect(),
+        }
+    }
+
+    /// The columns, with these rows and no others, and nobody else's.
+    fn own(&mut self) -> &mut C {
+        if self.rows != (0..self.columns.len()) {
+            let mut columns = C::with_capacity(self.rows.len());
+            self.rows.clone().filter_map(|row| self.columns.get(row)).for_each(|row| columns.push(row));
+            self.rows = 0..columns.len();
+            self.columns = Arc::new(columns);
+        }
+        Arc::make_mut(&mut self.columns)
     }
 
     /// Whether any item was rejected while parsing.
@@ -85,14 +116,17 @@ impl<C: Columns> Batch<C> {
     pub fn get(&self, index: usize) -> Option<Result<C::Item, Reason>> {
         match self.rejected.binary_search_by_key(&index, |(at, _)| *at) {
             Ok(found) => Some(Err(self.rejected[found].1)),
-            Err(_) => self.columns.get(index).map(Ok),
+            Err(_) if index < self.len() => self.columns.get(self.rows.start + index).map(Ok),
+            Err(_) => None,
         }
     }
 }
 
 impl<C: Columns> Extend<C::Item> for Batch<C> {
     fn extend<I: IntoIterator<Item = C::Item>>(&mut self, items: I) {
-        items.into_iter().for_each(|item| self.push(item));
+        let columns = self.own();
+        items.into_iter().for_each(|item| columns.push(item));
+        self.rows.end = self.columns.len();
     }
 }
 
@@ -157,6 +191,18 @@ impl MessageBatch {
         last.map_or(0, |last| self.ends[last])
     }
 
+    /// A copy of some of the messages, as many as there are.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn part(&self, messages: std::ops::Range<usize>) -> Self {
+        let end = messages.end.min(self.len());
+        let start = messages.start.min(end);
+        let (before, until) = (self.bytes_before(start), self.bytes_before(end));
+        Self {
+            bytes: self.bytes[before..until].to_vec(),
+            ends: self.ends[start..end].iter().map(|end| end - before).collect(),
+        }
+    }
+
     /// The messages from `index` on.
     pub(crate) fn iter_from(&self, index: usize) -> impl Iterator<Item = &[u8]> {
         (index..self.len()).filter_map(|index| self.get(index))
@@ -207,5 +253,48 @@ mod tests {
         let batch: MessageBatch = ["", "ab", "", "c"].into_iter().collect();
         let seen: Vec<_> = (0..=4).map(|index| batch.get(index)).collect();
         assert_eq!(seen, [Some(&b""[..]), Some(b"ab"), Some(b""), Some(b"c"), None]);
+    }
+    #[cfg(feature = "gpu")]
+    #[test]
+    fn parts_and_clones_share_items_until_they_are_added_to() {
+        let item = |byte| RecoverItem {
+            digest: [byte; 32],
+            signature: SignatureBytes { r: [1; 32], s: [1; 32] },
+            recovery_id: 0,
+            rules: Rules::Sec1,
+        };
+        let seen = |batch: &RecoverBatch| -> Vec<_> {
+            let seen = (0..=batch.len()).map(|index| batch.get(index).map(|item| item.map(|item| item.digest[0])));
+            seen.collect()
+        };
+        let mut batch = RecoverBatch::default();
+        for byte in 0..6 {
+            batch.push_parsed(if byte % 3 == 1 { Err(Reason::KeyEncoding) } else { Ok(item(byte)) });
+        }
+        let bad = Some(Err(Reason::KeyEncoding));
+        let good = |byte| Some(Ok(byte));
+        let mut part = batch.part(2..5);
+        assert_eq!((seen(&part), part.has_rejected()), (vec![good(2), good(3), bad, None], true));
+        assert_eq!(seen(&part.part(1..9)), [good(3), bad, None]);
+        assert_eq!([seen(&part.part(3..3)), seen(&batch.part(9..12))], [[None], [None]]);
+        assert!(!batch.part(2..4).has_rejected());
+        part.push(item(9));
+        part.push_rejected(Reason::Mismatch);
+        let mut clone = batch.clone();
+        clone.push(item(7));
+        assert_eq!(seen(&part), [good(2), good(3), bad, good(9), Some(Err(Reason::Mismatch)), None]);
+        assert_eq!(seen(&clone).len(), 8);
+        assert_eq!(seen(&batch), [good(0), bad, good(2), good(3), bad, good(5), None]);
+
+        let messages: MessageBatch = ["", "ab", "", "c", "def"].into_iter().collect();
+        for (range, expected) in
+            [(0..5, vec!["", "ab", "", "c", "def"]), (1..4, vec!["ab", "", "c"]), (4..9, vec!["def"]), (7..9, vec![])]
+        {
+            let part = messages.part(range);
+            assert_eq!(
+                part.iter_from(0).collect::<Vec<_>>(),
+                expected.iter().map(|text| text.as_bytes()).collect::<Vec<_>>()
+            );
+        }
     }
 }

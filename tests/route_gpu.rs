@@ -50,7 +50,7 @@ fn verdicts_are_those_of_the_cpu_for_every_size_and_every_division() {
     // The first batch waits for the adapter that was asked for; then its costs are measured.
     assert!(routed.recover(&batch(1)).expect("it serves") == cpu.recover(&batch(1)).expect("checked"));
     assert!(routed.wait_until_measured(Duration::from_mins(2)));
-    for items in [0, 1, 16, 63, 64, 65, 1_000, 4_097] {
+    for items in [0, 1, 31, 32, 63, 64, 65, 1_000, 4_097] {
         let batch = batch(items);
         let expected = cpu.recover(&batch).expect("checked");
         for _ in 0..3 {
@@ -58,7 +58,8 @@ fn verdicts_are_those_of_the_cpu_for_every_size_and_every_division() {
             let decision = decision.expect("it is routed");
             assert!(verdicts == expected, "{decision}");
             assert_eq!(decision.shares.iter().map(|share| share.items.len()).sum::<usize>(), items, "{decision}");
-            assert!(items == 0 || decision.considered.len() >= 2, "{decision}");
+            // About fewer nothing is decided: the CPU has answered before a GPU could.
+            assert!(decision.considered.len() >= 2 || items < 32, "{decision}");
         }
     }
     let messages: MessageBatch = (0..300_usize).map(|index| vec![7; index]).collect();

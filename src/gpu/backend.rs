@@ -1,7 +1,7 @@
 //! The GPU backend: the programs that serve on one adapter, and what a batch gets where they do not.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::cache::{Cache, StoredPipelines};
@@ -33,6 +33,10 @@ const READY_PATIENCE: Duration = Duration::from_mins(10);
 
 /// How long the end waits for a driver that compiles.
 const END_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Items that are audited while a device recovers as many others: it is full with fewer, and the audit as cheap as it gets. Few in
+/// tests, whose batches are small.
+const AUDITED_AT_ONCE: usize = if cfg!(test) { 128 } else { 65_536 };
 
 /// The least memory that running out of it leads to.
 const LEAST_MEMORY: u64 = 16 << 20;
@@ -167,18 +171,36 @@ impl GpuBackend {
         cpu: &CpuBackend,
         batch: &RecoverBatch,
     ) -> Result<Option<Vec<Verdict<Signer>>>, Error> {
-        let verdicts = self.check(&self.recover, cpu, batch)?;
-        Ok(verdicts.map(|verdicts| self.audited(cpu, batch, verdicts)))
+        self.audit_while(cpu, batch, |part| self.check(&self.recover, cpu, part))
+    }
+
+    /// Audits what `answer` has the device recover; of a large batch a part, while it recovers the next.
+    pub(crate) fn audit_while<E>(
+        &self,
+        cpu: &CpuBackend,
+        batch: &RecoverBatch,
+        mut answer: impl FnMut(&RecoverBatch) -> Result<Option<Vec<Verdict<Signer>>>, E>,
+    ) -> Result<Option<Vec<Verdict<Signer>>>, E> {
+        if self.audit == Audit::Off || batch.len() < 2 * AUDITED_AT_ONCE {
+            return Ok(answer(batch)?.map(|verdicts| self.audited(cpu, batch, verdicts)));
+        }
+        let mut verdicts = Vec::with_capacity(batch.len());
+        let mut recovered: Option<(RecoverBatch, Vec<Verdict<Signer>>)> = None;
+        for start in (0..batch.len()).step_by(AUDITED_AT_ONCE) {
+            let part = batch.part(start..start + AUDITED_AT_ONCE);
+            let audited = || recovered.take().map(|(part, verdicts)| self.audited(cpu, &part, verdicts));
+            let (given, audited) = beside(|| answer(&part), audited);
+            verdicts.extend(audited.into_iter().flatten());
+            let Some(given) = given? else { return Ok(None) };
+            recovered = Some((part, given));
+        }
+        verdicts.extend(recovered.map(|(part, verdicts)| self.audited(cpu, &part, verdicts)).into_iter().flatten());
+        Ok(Some(verdicts))
     }
 
     /// Audits the keys that the device recovered, and puts the CPU's answers in the place of those that are disputed. A device
     /// that was wrong is asked no more.
-    pub(crate) fn audited(
-        &self,
-        cpu: &CpuBackend,
-        batch: &RecoverBatch,
-        verdicts: Vec<Verdict<Signer>>,
-    ) -> Vec<Verdict<Signer>> {
+    fn audited(&self, cpu: &CpuBackend, batch: &RecoverBatch, verdicts: Vec<Verdict<Signer>>) -> Vec<Verdict<Signer>> {
         // Answers that are missing are noticed where they are counted.
         if self.audit == Audit::Off || verdicts.len() != batch.len() {
             return verdicts;
@@ -443,6 +465,21 @@ impl Drop for GpuBackend {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Does both at once, the second on a thread of its own; one after the other where there is none to be had.
+fn beside<A, B: Send>(first: impl FnOnce() -> A, second: impl FnOnce() -> Option<B> + Send) -> (A, Option<B>) {
+    let second = Mutex::new(Some(second));
+    let take = || second.lock().unwrap_or_else(PoisonError::into_inner).take().and_then(|second| second());
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("phalanx-audit".to_owned()).spawn_scoped(scope, take);
+        let first = first();
+        let second = match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => take(),
+        };
+        (first, second)
+    })
 }
 
 /// How an adapter is worked.

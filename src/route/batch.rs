@@ -16,6 +16,9 @@ const HASHED_PER_UNIT: usize = 64;
 /// Units of hashing that the CPU has done before a GPU's answer could have come back: some 50 µs, and ten times what deciding takes.
 const LEAST_HASHED: usize = 2_048;
 
+/// Signatures that the CPU has checked before a GPU could have: some 100 µs on one thread, of which deciding would be a tenth.
+const LEAST_SIGNATURES: usize = 32;
+
 /// Work that can be divided.
 ///
 /// It is measured in units: what costs about the same anywhere. A signature is a unit; a message has as many as its length asks for.
@@ -35,7 +38,7 @@ pub(crate) trait Divisible: Sync {
     fn units(&self) -> usize;
     /// The first item that ends behind so many units.
     fn item_at(&self, units: usize) -> usize;
-    /// A copy of some items.
+    /// Some items.
     fn part(&self, items: Range<usize>) -> Self::Part;
     /// All answers from the CPU.
     fn on_cpu(&self, cpu: &CpuBackend) -> Vec<Self::Answer>;
@@ -103,8 +106,7 @@ impl Signatures for VerifyColumns {
 impl<C: Signatures> Divisible for Batch<C> {
     type Answer = C::Answer;
     type Part = Self;
-    // A signature takes the CPU longer than a decision.
-    const LEAST: usize = 1;
+    const LEAST: usize = LEAST_SIGNATURES;
 
     fn work(&self) -> Work {
         C::WORK
@@ -123,9 +125,7 @@ impl<C: Signatures> Divisible for Batch<C> {
     }
 
     fn part(&self, items: Range<usize>) -> Self {
-        let mut part = Self::with_capacity(items.len());
-        items.filter_map(|index| self.get(index)).for_each(|item| part.push_parsed(item));
-        part
+        Self::part(self, items)
     }
 
     fn on_cpu(&self, cpu: &CpuBackend) -> Vec<Self::Answer> {
@@ -176,8 +176,7 @@ impl Divisible for Hashing<&MessageBatch> {
     }
 
     fn part(&self, items: Range<usize>) -> Hashing<MessageBatch> {
-        let messages = items.filter_map(|index| self.messages.get(index)).collect();
-        Hashing { function: self.function, messages }
+        Hashing { function: self.function, messages: self.messages.part(items) }
     }
 
     fn on_cpu(&self, cpu: &CpuBackend) -> Vec<[u8; 32]> {

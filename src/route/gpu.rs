@@ -58,9 +58,11 @@ impl Device for RoutedGpu {
     }
 
     fn recover(&self, batch: &RecoverBatch) -> Result<Vec<Verdict<Signer>>, Failed> {
-        let answers = answers(self.gpu.give_recover(&self.cpu, batch))?;
-        let verdicts = completed(batch, answers, |item| self.cpu.recover(&[item].into_iter().collect()).pop());
-        Ok(self.gpu.audited(&self.cpu, batch, verdicts))
+        let recover = |part: &RecoverBatch| -> Result<_, Failed> {
+            let answers = answers(self.gpu.give_recover(&self.cpu, part))?;
+            Ok(Some(completed(part, answers, |item| self.cpu.recover(&[item].into_iter().collect()).pop())))
+        };
+        Ok(self.gpu.audit_while(&self.cpu, batch, recover)?.unwrap_or_default())
     }
 
     fn verify(&self, batch: &VerifyBatch) -> Result<Vec<Verdict<()>>, Failed> {

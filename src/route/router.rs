@@ -143,14 +143,14 @@ impl Inner {
             .collect();
         self.probe(batch, &decision);
         let late = begun + Duration::try_from_secs_f64(decision.late).unwrap_or(Duration::from_hours(1));
-        let mut answers = Vec::with_capacity(batch.len());
+        let mut answers = Vec::new();
         let mut outcomes = Vec::with_capacity(items.len());
         for ((share, items), ticket) in decision.shares.iter().zip(items).zip(tickets) {
             let shared = Instant::now();
             let outcome = match ticket {
                 None => {
                     let (given, alone) = self.alone(|| on_cpu(batch, items.clone(), &self.cpu));
-                    answers.extend(given);
+                    append(&mut answers, given);
                     // A share without an item, of a batch of few and large ones, tells nothing.
                     let seconds = shared.elapsed().as_secs_f64();
                     Outcome::Done((alone && !items.is_empty()).then_some(seconds))
@@ -215,7 +215,7 @@ impl Inner {
     ) -> Outcome {
         match ticket.wait_until(late) {
             Some(Ok((given, took))) => {
-                answers.extend(given);
+                append(answers, given);
                 Outcome::Done(Some(took.as_secs_f64()))
             }
             Some(Err(Failed(problem))) => {
@@ -331,6 +331,15 @@ fn items<B: Divisible>(batch: &B, decision: &Decision, share: &Share) -> Range<u
 
 fn on_cpu<B: Divisible>(batch: &B, items: Range<usize>, cpu: &CpuBackend) -> Vec<B::Answer> {
     if items.len() == batch.len() { batch.on_cpu(cpu) } else { batch.part(items).on_cpu(cpu) }
+}
+
+/// Puts answers behind others. The first are most often all.
+fn append<T>(answers: &mut Vec<T>, mut given: Vec<T>) {
+    if answers.is_empty() {
+        *answers = given;
+    } else {
+        answers.append(&mut given);
+    }
 }
 
 /// Answers, if they are as many as was asked for: one that got lost must not shift the others.
