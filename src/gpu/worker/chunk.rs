@@ -16,6 +16,10 @@ const FIRST: usize = 1_024;
 /// Lanes below which a chunk does not shrink.
 const LEAST: usize = 64;
 
+/// Lanes above which a chunk does not grow, with some for known answers: an H200 is full with 65,536, and of a large batch one chunk is to
+/// be packed and another read while one is computed.
+const MOST: usize = 65_536 + 64;
+
 /// How many lanes a chunk should have, by the time that chunks take.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -43,7 +47,7 @@ impl Pace {
             self.lanes.store(shrunk.clamp(LEAST, now.max(LEAST)), Ordering::Relaxed);
         } else if lanes * 4 > now * 3 && step * 2 < settings.step {
             // Only a chunk that was about full says that a fuller one would do.
-            self.lanes.store(now.saturating_mul(2).min(1 << 30), Ordering::Relaxed);
+            self.lanes.store(now.saturating_mul(2).min(MOST), Ordering::Relaxed);
         }
     }
 }
@@ -196,6 +200,11 @@ mod tests {
         // A small chunk that was quick says nothing of large ones.
         pace.saw(3, Duration::from_micros(1), &SETTINGS);
         assert_eq!(pace.lanes(), LEAST);
+        // However fast: never more than the most.
+        for _ in 0..20 {
+            pace.saw(pace.lanes(), Duration::from_micros(1), &SETTINGS);
+        }
+        assert_eq!(pace.lanes(), MOST);
     }
     #[test]
     fn parts_cover_every_item_once_and_canaries_none() {
