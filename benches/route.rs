@@ -64,8 +64,22 @@ fn main() {
         });
     }
     // One after the other: each times kernels when it is opened, and must not disturb the other.
-    let gpu = served(on(alone.clone()), &items);
-    let routed = served(on(BackendChoice::Beside(Box::new(alone))), &items);
+    let open = |backend| {
+        if threads.is_some() {
+            // Threads start where their maker is: those that a driver makes are in their place from the first.
+            affinity::pin_threads().expect("each thread has a core");
+        }
+        served(on(backend), &items)
+    };
+    let opened = |backend| {
+        let name = "phalanx-gpu-open".to_owned();
+        std::thread::scope(|scope| {
+            let opening = std::thread::Builder::new().name(name).spawn_scoped(scope, || open(backend));
+            opening.expect("a thread starts").join().expect("it serves")
+        })
+    };
+    let gpu = opened(alone.clone());
+    let routed = opened(BackendChoice::Beside(Box::new(alone)));
     let bench = Bench { cpu, gpu, routed };
     let start = Instant::now();
     assert!(bench.routed.wait_until_measured(Duration::from_mins(2)), "costs are measured in two seconds");

@@ -5,8 +5,8 @@
 
 /// Puts the calling process's first thread and the threads of phalanx's pools on cores by their numbers. Those of an executor come
 /// after the first thread, which works with them; those of a CPU backend's pool begin with the first core, since who hands them
-/// work waits. Those of llvmpipe, a GPU in software, begin with the last core. Pools that are made later are not met, and start where
-/// their maker is.
+/// work waits. Those of a GPU's worker have the upper half of the cores together: llvmpipe, a GPU in software, computes on threads that
+/// have their maker's name. Pools that are made later are not met, and start where their maker is.
 #[cfg(target_os = "linux")]
 pub(crate) fn pin_threads() -> Result<(), String> {
     use std::sync::OnceLock;
@@ -27,20 +27,22 @@ pub(crate) fn pin_threads() -> Result<(), String> {
         let thread = thread.map_err(|error| failed(&error))?;
         let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
         let number = |pool: &str| name.trim_end().strip_prefix(pool)?.parse::<usize>().ok();
-        let place = if thread == first {
-            0
+        let places = if thread == first {
+            0..1
         } else if let Some(number) = number("phalanx-exec-") {
-            number + 1
+            number + 1..number + 2
         } else if let Some(number) = number("phalanx-cpu-") {
-            number
-        } else if let Some(number) = number("llvmpipe-") {
-            cores.len() - 1 - number % cores.len()
+            number..number + 1
+        } else if name.starts_with("phalanx-gpu") || name.starts_with("llvmpipe-") {
+            cores.len() / 2..cores.len()
         } else {
             continue;
         };
-        let mut core = CpuSet::new();
-        core.set(cores[place % cores.len()]).map_err(|error| failed(&error))?;
-        match sched_setaffinity(thread, &core) {
+        let mut own = CpuSet::new();
+        for place in places {
+            own.set(cores[place % cores.len()]).map_err(|error| failed(&error))?;
+        }
+        match sched_setaffinity(thread, &own) {
             // It has ended meanwhile.
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(error) => return Err(failed(&error)),
