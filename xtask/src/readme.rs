@@ -16,8 +16,15 @@ const END: &str = "<!-- end -->";
 type Render = fn(&Record) -> Result<String, String>;
 
 /// The kinds of records that the README tells of.
-const SECTIONS: [(&str, Render); 5] =
-    [("run", run), ("lanes", lanes), ("gpu", gpu), ("route", route), ("execute", execute)];
+const SECTIONS: [(&str, Render); 7] = [
+    ("run", run),
+    ("lanes", lanes),
+    ("gpu-h200", gpu),
+    ("route-h200", divided),
+    ("gpu", gpu),
+    ("route", route),
+    ("execute", execute),
+];
 
 pub(crate) fn readme() -> Result<(), String> {
     let root = Path::new("");
@@ -137,6 +144,25 @@ fn route(record: &Record) -> Result<String, String> {
     Ok(text)
 }
 
+/// Large batches on the CPU, on a GPU and as the router divides them.
+fn divided(record: &Record) -> Result<String, String> {
+    const LEAST: f64 = 16_384.0;
+    let mut text =
+        "| a second | batch | CPU alone | GPU alone | as divided | items for the GPU |\n|---|---|---|---|---|---|\n"
+            .to_owned();
+    for row in record.rows() {
+        let items = row.number("items")?;
+        if items < LEAST || !["recover", "verify"].contains(&row.text("work")) {
+            continue;
+        }
+        let rate = |column: &str| Ok::<_, String>(grouped(items * 1e6 / row.number(column)?));
+        let (cpu, gpu, routed) = (rate("cpu_us")?, rate("gpu_us")?, rate("routed_us")?);
+        let (work, share) = (row.text("work"), grouped(row.number("gpu_items")?));
+        let _ = writeln!(text, "| {work} | {} | {cpu} | {gpu} | {routed} | {share} |", grouped(items));
+    }
+    if text.lines().count() > 2 { Ok(text) } else { Err(no_row(record, "a large batch")) }
+}
+
 /// Execution by Block-STM as `run` does it, beside the sequential executor.
 fn execute(record: &Record) -> Result<String, String> {
     const BLOCK_STM: &str = "block-stm, 2 threads";
@@ -218,6 +244,10 @@ mod tests {
         let table = route(&read(&format!("work,items,ratio\n{batches}"))).unwrap();
         let rows = ["| verify | 16 to 4,096 | 1.05 |", "| keccak256 | 16 to 16 | 1.01 |"];
         assert_eq!(table.lines().skip(2).collect::<Vec<_>>(), rows);
+        let batches = "verify,64,1,2,3,0\nverify,20000,10000,4000,5000,20000\nkeccak256,20000,1,1,1,0\n";
+        let table = divided(&read(&format!("work,items,cpu_us,gpu_us,routed_us,gpu_items\n{batches}"))).unwrap();
+        let rows = ["| verify | 20,000 | 2,000,000 | 5,000,000 | 4,000,000 | 20,000 |"];
+        assert_eq!(table.lines().skip(2).collect::<Vec<_>>(), rows);
         let executors = "a,sequential,1,1.00\na,\"block-stm, 2 threads\",1,1.40\nb,\"block-stm, 2 threads\",1,1.50\n\
                          a,\"sequential, a block each on 2 threads\",1,1.90\na,\"block-stm, 2 threads\",2,1.10\n\
                          b,\"sequential, a block each on 2 threads\",1,1.80\na,\"block-stm, 2 threads\",2,1.20\n";
@@ -233,7 +263,7 @@ mod tests {
     #[test]
     fn a_record_of_another_form_is_an_error() {
         let other = read("a,b\n1,2\n");
-        assert!(run(&other).is_err() && route(&other).is_err());
+        assert!(run(&other).is_err() && route(&other).is_err() && divided(&other).is_err());
         assert!(lanes(&read("group,case,batch,median_ns,ratio\na,avx2,4096,1,2\n")).is_err());
         assert!(gpu(&read("adapter,variant,figure,value,unit\na,b,c: times libsecp256k1,1,\n")).is_err());
     }
