@@ -15,7 +15,7 @@ use crate::verifier::Verifier;
 
 /// A block whose header, body and every signature were checked; ready to be executed.
 ///
-/// There is no way to make one but [`verify_block`].
+/// There is no way to make one but [`verify_block`], [`verify_block_hinted`] and [`verify_blocks`].
 #[derive(Clone, Debug)]
 pub struct VerifiedBlock {
     header: Header,
