@@ -181,7 +181,9 @@ impl GpuBackend {
         batch: &RecoverBatch,
         mut answer: impl FnMut(&RecoverBatch) -> Result<Option<Vec<Verdict<Signer>>>, E>,
     ) -> Result<Option<Vec<Verdict<Signer>>>, E> {
-        if self.audit == Audit::Off || batch.len() < 2 * AUDITED_AT_ONCE {
+        // A thread of a rayon pool that waited for another to audit on that pool might wait for itself.
+        let is_of_a_pool = rayon::current_thread_index().is_some();
+        if self.audit == Audit::Off || batch.len() < 2 * AUDITED_AT_ONCE || is_of_a_pool {
             return Ok(answer(batch)?.map(|verdicts| self.audited(cpu, batch, verdicts)));
         }
         let mut verdicts = Vec::with_capacity(batch.len());
@@ -191,8 +193,12 @@ impl GpuBackend {
             let audited = || recovered.take().map(|(part, verdicts)| self.audited(cpu, &part, verdicts));
             let (given, audited) = beside(|| answer(&part), audited);
             verdicts.extend(audited.into_iter().flatten());
-            let Some(given) = given? else { return Ok(None) };
-            recovered = Some((part, given));
+            match given? {
+                Some(given) => recovered = Some((part, given)),
+                // The device serves no more, and the CPU does the rest; or it never did, and the CPU does all.
+                None if start == 0 => return Ok(None),
+                None => verdicts.extend(cpu.recover(&part)),
+            }
         }
         verdicts.extend(recovered.map(|(part, verdicts)| self.audited(cpu, &part, verdicts)).into_iter().flatten());
         Ok(Some(verdicts))

@@ -136,6 +136,23 @@ fn an_audit_finds_the_one_key_that_a_kernel_computed_wrongly() {
     }
 }
 
+/// The audit runs on the pool whose only thread asks.
+#[test]
+fn a_pool_that_asks_does_not_wait_for_itself() {
+    let Some(adapter) = adapter() else { return };
+    let known = Recover::new().known_answers();
+    let (items, expected): (Vec<_>, Vec<_>) = (0..300).map(|index| known[index % known.len()]).unzip();
+    let batch: RecoverBatch = items.into_iter().collect();
+    let (told, tells) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bench = Bench::new(&adapter, true, Plans::default());
+        bench.backend.audit = Audit::Full;
+        let cpu = CpuBackend::with_threads(1).expect("a thread starts");
+        let _ = told.send(cpu.install(|| bench.backend.recover(&cpu, &batch)).expect("an answer"));
+    });
+    assert_eq!(tells.recv_timeout(Duration::from_mins(1)).expect("in time"), Some(expected));
+}
+
 #[test]
 fn an_adapter_that_was_asked_for_and_never_serves_is_an_error() {
     let Some(adapter) = adapter() else { return };

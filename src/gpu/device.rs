@@ -68,24 +68,25 @@ pub fn adapters() -> Vec<Adapter> {
 
 /// Every adapter, by the drivers as they are loaded, or loaded anew.
 fn enumerate(anew: bool) -> Vec<Adapter> {
-    /// Kept to the end of the process. Whoever has the last adapter would close the drivers otherwise, maybe a thread that lingers
-    /// while the process ends, where NVIDIA's driver crashes or hangs.
-    static INSTANCE: Mutex<Option<wgpu::Instance>> = Mutex::new(None);
+    /// Kept to the end of the process, those that were loaded anew too. Whoever has the last adapter would close the drivers otherwise,
+    /// maybe a thread that lingers while the process ends, where NVIDIA's driver crashes or hangs.
+    static INSTANCES: Mutex<Vec<wgpu::Instance>> = Mutex::new(Vec::new());
 
     let backends = wgpu::Instance::enabled_backend_features() & wgpu::Backends::PRIMARY;
     if backends.is_empty() {
         return Vec::new();
     }
-    let mut kept = INSTANCE.lock().unwrap_or_else(PoisonError::into_inner);
-    if anew {
-        *kept = None;
-    }
-    let instance = kept.get_or_insert_with(|| {
-        wgpu::Instance::new(wgpu::InstanceDescriptor {
+    // Locked only to look and to add: a driver that hangs while it is asked holds up nobody else.
+    let kept = || INSTANCES.lock().unwrap_or_else(PoisonError::into_inner);
+    let loaded = if anew { None } else { kept().last().cloned() };
+    let instance = loaded.unwrap_or_else(|| {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
             backends,
             flags: wgpu::InstanceFlags::empty(),
             ..wgpu::InstanceDescriptor::new_without_display_handle()
-        })
+        });
+        kept().push(instance.clone());
+        instance
     });
     pollster::block_on(instance.enumerate_adapters(backends)).into_iter().map(Adapter::new).collect()
 }

@@ -107,7 +107,7 @@ impl Station {
         let state = State {
             phase: Phase::Starting,
             admitted: vec![Admitted::NotYet; programs.len()],
-            is_starting: false,
+            is_starting: true,
             faults: 0,
             rest: Duration::ZERO,
         };
@@ -134,6 +134,7 @@ impl Station {
         };
         if let Some(fault) = rested {
             state.phase = Phase::Starting;
+            state.is_starting = true;
             state.admitted.fill(Admitted::NotYet);
             drop(state);
             self.start(Some(fault));
@@ -190,17 +191,20 @@ impl Station {
         let is_current = matches!(&state.phase, Phase::Up(current) if Arc::ptr_eq(current, worker));
         if is_current {
             let served = worker.age();
+            // Whoever tells of the worker has it too, so that it is not dropped here.
             self.rest(&mut state, fault, served);
         }
     }
 
-    /// After a fault: a rest that doubles as long as faults follow closely, or the end.
-    fn rest(&self, state: &mut State, fault: &Fault, served: Duration) {
+    /// After a fault: a rest that doubles as long as faults follow closely, or the end. Gives the phase before, whose worker may take its
+    /// time to be dropped.
+    fn rest(&self, state: &mut State, fault: &Fault, served: Duration) -> Phase {
         metrics::counter!("phalanx.gpu.faults", "kind" => fault.code()).increment(1);
         if fault.is_wrong() {
             metrics::gauge!("phalanx.gpu.quarantined").increment(1);
             tracing::error!(device = %self.what, %fault, "a GPU answered wrongly and is asked no more; the CPU answers");
-            state.phase = Phase::Quarantined { fault: fault.clone() };
+            self.changed.notify_all();
+            std::mem::replace(&mut state.phase, Phase::Quarantined { fault: fault.clone() })
         } else {
             state.faults = if served > state.rest { 1 } else { state.faults.saturating_add(1) };
             let doubled = self.first_rest.saturating_mul(1 << (state.faults - 1).min(16));
@@ -209,31 +213,36 @@ impl Station {
                 device = %self.what, %fault, retry_after_seconds = state.rest.as_secs_f64(),
                 "a GPU failed; the CPU answers until it is opened again"
             );
-            state.phase = Phase::Resting { until: Instant::now() + state.rest, fault: fault.clone() };
+            let resting = Phase::Resting { until: Instant::now() + state.rest, fault: fault.clone() };
+            self.changed.notify_all();
+            std::mem::replace(&mut state.phase, resting)
         }
-        self.changed.notify_all();
     }
 
-    /// Opens the device and admits every program, on a thread of its own.
+    /// Opens the device and admits every program, on a thread of its own; whoever calls has noted that it is starting.
     fn start(self: &Arc<Self>, after: Option<Fault>) {
         let station = Arc::clone(self);
-        self.lock().is_starting = true;
         let spawned = spawn("phalanx-gpu-start", move || {
             let ended = guard("starting a GPU", || station.admit_all(after.as_ref()));
-            let mut state = station.lock();
-            state.is_starting = false;
-            if let Err(fault) = ended
-                && !matches!(state.phase, Phase::Over)
-            {
-                station.rest(&mut state, &fault, Duration::ZERO);
-            }
-            station.changed.notify_all();
+            station.started(ended.err());
         });
         if let Err(fault) = spawned {
-            let mut state = self.lock();
-            state.is_starting = false;
-            self.rest(&mut state, &fault, Duration::ZERO);
+            self.started(Some(fault));
         }
+    }
+
+    /// The end of a start, with what kept it from being a good one.
+    fn started(&self, fault: Option<Fault>) {
+        let mut state = self.lock();
+        // A worker is dropped behind the lock, and with its thread before anyone who waits for this goes on.
+        let before = match fault {
+            Some(fault) if !matches!(state.phase, Phase::Over) => Some(self.rest(&mut state, &fault, Duration::ZERO)),
+            _ => None,
+        };
+        drop(state);
+        drop(before);
+        self.lock().is_starting = false;
+        self.changed.notify_all();
     }
 
     /// A fault where the device cannot be opened, or is lost before every program was admitted or refused.

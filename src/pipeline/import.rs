@@ -22,7 +22,7 @@ pub struct Import<'a> {
     pub verifier: &'a Verifier,
     /// What executes.
     pub executor: &'a dyn Executor,
-    /// How many blocks may wait between two stages; at least 1.
+    /// How many blocks may wait between two stages; at least 1. Where a GPU verifies, it takes about as many at once.
     pub queue: usize,
     /// Senders by block, where they are known from elsewhere; untrusted.
     pub senders: Option<&'a SenderColumn>,
@@ -115,7 +115,7 @@ pub enum ImportError {
     /// A block could not be verified.
     #[error("{id}: {error}")]
     NotVerified {
-        /// The block.
+        /// The block, or the first of those that were to be verified together.
         id: BlockId,
         /// Why.
         error: Error,

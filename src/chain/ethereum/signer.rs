@@ -23,7 +23,7 @@ use crate::verifier::Verifier;
 
 /// A transaction whose signature was checked, with the sender that the check yielded.
 ///
-/// There is no way to make one but [`verify_transactions`], so whoever holds one need not check it again.
+/// There is no way to make one but [`verify_transactions`] and what verifies blocks, so whoever holds one need not check it again.
 #[derive(Clone, Debug)]
 pub struct VerifiedTransaction {
     transaction: Transaction,

@@ -38,6 +38,9 @@ const SLICE: Duration = Duration::from_millis(100);
 /// How long the end waits for the thread: for the chunks under way, and for a driver that closes a device.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
+/// The same for one that hangs, which may come back just then.
+const HUNG_PATIENCE: Duration = Duration::from_millis(500);
+
 /// How a device is worked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
@@ -131,6 +134,8 @@ impl Worker {
             seen: AtomicU64::new(0),
             tables: AtomicU64::new(0),
         });
+        // Before the thread, which nobody would end if this failed.
+        let team = Team::of(settings.feeders)?;
         let (opened, opening) = mpsc::channel();
         let (at_work, working) = mpsc::channel();
         let thread = Arc::clone(&shared);
@@ -165,7 +170,7 @@ impl Worker {
         Ok(Self {
             shared,
             limits,
-            team: Team::of(settings.feeders)?,
+            team,
             device: Mutex::new(Some(Arc::new(handle))),
             working: Mutex::new((working, Some(joined))),
             started: Instant::now(),
@@ -199,20 +204,25 @@ impl Worker {
     }
 
     /// Takes nothing any more, and waits until the device is closed: drivers crash where the process ends while one of its threads closes
-    /// a device. The wait is bounded, and there is none for a thread that hangs.
+    /// a device. The wait is bounded, and short for a thread that hangs.
     pub(super) fn end(&self, patience: Duration) {
         let Some(device) = self.device.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         self.close(&Fault::Ended);
-        if !matches!(self.shared.queue.closed(), Some(Fault::Hung(_))) {
-            let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
-            let has_ended = working.0.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Disconnected);
-            // Nothing of it is left but the thread itself.
-            let _ = working.1.take().filter(|_| has_ended).map(JoinHandle::join);
-        }
-        let _ = guard("closing the device", || {
-            drop(device);
-            Ok(())
+        let is_hung = matches!(self.shared.queue.closed(), Some(Fault::Hung(_)));
+        let until = Instant::now() + if is_hung { patience.min(HUNG_PATIENCE) } else { patience };
+        // Closed where it has its last owner: by the thread, or here where that has ended. Closing may hang as anything may.
+        let (at_work, closing) = mpsc::channel::<()>();
+        let closer = spawn("phalanx-gpu-close", move || {
+            let _ = guard("closing the device", || {
+                drop(device);
+                Ok(())
+            });
+            drop(at_work);
         });
+        let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
+        let thread = working.1.take();
+        join_until(&working.0, thread, until);
+        join_until(&closing, closer.ok(), until);
     }
 
     fn device(&self) -> Option<Arc<dyn Compiler>> {
@@ -358,6 +368,13 @@ impl<D: Device> Compiler for Opened<D> {
     fn pipeline_cache(&self) -> Option<Vec<u8>> {
         guard("reading the pipeline cache", || Ok(self.device.pipeline_cache())).ok().flatten()
     }
+}
+
+/// Joins a thread that has let go of everything when its channel is disconnected, unless that takes too long.
+fn join_until(working: &mpsc::Receiver<()>, thread: Option<JoinHandle<()>>, until: Instant) {
+    let left = until.saturating_duration_since(Instant::now());
+    let has_ended = working.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Disconnected);
+    let _ = thread.filter(|_| has_ended).map(JoinHandle::join);
 }
 
 /// Starts a thread that nobody has to join.

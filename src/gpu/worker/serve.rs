@@ -264,8 +264,13 @@ impl<P: Program> Served<P> {
         self.pace.saw(chunk.len(), done.step, &worker.shared.settings);
         metrics::counter!("phalanx.gpu.lanes", "program" => P::NAME).increment(chunk.len() as u64);
         metrics::histogram!("phalanx.gpu.chunk.seconds", "program" => P::NAME).record(done.took.as_secs_f64());
+        // Before anything is put in its place: what cannot be checked again is not handed on.
+        let mut sampler = Sampler::new()?;
         let refused = self.open_answers(worker, chunk, &done.output, item, answers)?;
-        self.recheck(cpu, chunk, done, &refused, item, answers)
+        let allowed = self.budget().allow(done.took, refused.len());
+        let sample = sampler.distinct(allowed, refused.len());
+        let sample: Vec<Refused> = sample.into_iter().map(|at| refused[at]).collect();
+        self.recheck(cpu, chunk, &sample, item, answers)
     }
 
     /// Puts the answers of a chunk in their places, if all its seals hold and its known answers are right; which were refused.
@@ -308,22 +313,18 @@ impl<P: Program> Served<P> {
         Ok(opened?.concat())
     }
 
-    /// Checks refusals again, as many as the time allows.
+    /// Checks refusals again.
     fn recheck<'a>(
         &'a self,
         cpu: &CpuBackend,
         chunk: &Chunk,
-        done: &Done,
-        refused: &[Refused],
+        sample: &[Refused],
         item: &(impl Fn(usize) -> P::Item<'a> + Sync),
         answers: &[Option<P::Answer>],
     ) -> Result<(), Fault> {
-        let allowed = self.budget().allow(done.took, refused.len());
-        if allowed == 0 {
+        if sample.is_empty() {
             return Ok(());
         }
-        let sample = Sampler::new()?.distinct(allowed, refused.len());
-        let sample: Vec<Refused> = sample.into_iter().map(|at| refused[at]).collect();
         let items: Vec<_> = sample.iter().map(|(_, index)| item(*index)).collect();
         let started = Instant::now();
         let by_cpu = self.all_on_cpu(cpu, &items);

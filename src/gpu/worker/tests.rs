@@ -476,3 +476,22 @@ fn the_end_waits_until_the_device_is_closed() {
         assert!(matches!(bench.station.service(0), Service::Resting(Fault::Ended)));
     }
 }
+
+/// Closing a device may hang as any call of a driver may.
+#[test]
+fn the_end_does_not_wait_for_ever() {
+    let patience = Duration::from_millis(200);
+    for is_over in [false, true] {
+        let bench = Bench::new(SETTINGS);
+        assert_eq!(bench.check(&items(100)), None);
+        bench.plans.once(At::Close, Kind::Delay(Duration::from_secs(20)));
+        if is_over {
+            // The thread has ended by itself.
+            bench.plans.once(At::Poll, Kind::Lost);
+            assert!(bench.check(&items(100)).is_some());
+        }
+        let began = Instant::now();
+        bench.station.end(patience);
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    }
+}
