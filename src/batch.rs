@@ -228,14 +228,17 @@ mod tests {
     use crate::rules::Rules;
     use crate::scheme::ecdsa::{RecoverBatch, RecoverItem, SignatureBytes};
 
-    #[test]
-    fn rejected_items_keep_their_place() {
-        let item = |byte| RecoverItem {
+    fn item(byte: u8) -> RecoverItem {
+        RecoverItem {
             digest: [byte; 32],
             signature: SignatureBytes { r: [1; 32], s: [1; 32] },
             recovery_id: 0,
             rules: Rules::Sec1,
-        };
+        }
+    }
+
+    #[test]
+    fn rejected_items_keep_their_place() {
         let mut batch = RecoverBatch::default();
         batch.push_rejected(Reason::SignatureEncoding);
         batch.push(item(7));
@@ -254,15 +257,10 @@ mod tests {
         let seen: Vec<_> = (0..=4).map(|index| batch.get(index)).collect();
         assert_eq!(seen, [Some(&b""[..]), Some(b"ab"), Some(b""), Some(b"c"), None]);
     }
+
     #[cfg(feature = "gpu")]
     #[test]
     fn parts_and_clones_share_items_until_they_are_added_to() {
-        let item = |byte| RecoverItem {
-            digest: [byte; 32],
-            signature: SignatureBytes { r: [1; 32], s: [1; 32] },
-            recovery_id: 0,
-            rules: Rules::Sec1,
-        };
         let seen = |batch: &RecoverBatch| -> Vec<_> {
             let seen = (0..=batch.len()).map(|index| batch.get(index).map(|item| item.map(|item| item.digest[0])));
             seen.collect()

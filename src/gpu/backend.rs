@@ -17,7 +17,7 @@ use super::shader::Arithmetic;
 use super::station::{Service, Start, Station};
 use super::team::feeders;
 use super::tune::tune;
-use super::worker::{Given, Served, Serving, Settings, Worker};
+use super::worker::{END_PATIENCE, Given, Served, Serving, Settings, Worker};
 use crate::batch::{Batch, Columns, MessageBatch};
 use crate::choice::ELSE;
 use crate::cpu::{Audit, CpuBackend};
@@ -30,9 +30,6 @@ use crate::verdict::{Reason, Verdict};
 
 /// How long whoever asked for this adapter waits for it to be opened and admitted.
 const READY_PATIENCE: Duration = Duration::from_mins(10);
-
-/// How long the end waits for a driver that compiles.
-const END_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Items that are audited while a device recovers as many others: it is full with fewer, and the audit as cheap as it gets. Few in
 /// tests, whose batches are small.

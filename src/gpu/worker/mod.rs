@@ -35,8 +35,8 @@ pub(super) use serve::{Served, Serving};
 /// How long a call that waits is left alone before it looks around.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// How long the end waits for the thread: for the chunks under way, and for a driver that closes a device.
-const END_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the end waits: for a driver that compiles, for the chunks under way, and for a driver that closes a device.
+pub(super) const END_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The same for one that hangs, which may come back just then.
 const HUNG_PATIENCE: Duration = Duration::from_millis(500);
