@@ -12,17 +12,11 @@
 //!   bytes. Who verifies a branch must refuse transactions of exactly 64 bytes, or know the depth, for instance from
 //!   the branch of the coinbase.
 
-use std::borrow::Cow;
-
 use rayon::iter::ParallelIterator;
 use rayon::slice::ParallelSlice;
 
-use super::parents;
+use super::{SUBTREE_HEIGHT, levels};
 use crate::cpu::{Sha256Lanes, sha256d};
-
-/// The height of the subtrees that the tree is cut into, each climbed by one thread without leaving its cache: a
-/// twentieth of a millisecond of hashing.
-const SUBTREE_HEIGHT: u32 = 10;
 
 /// What a list of leaves hashes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -87,12 +81,13 @@ impl Branch {
     #[must_use]
     pub fn new(leaves: &[[u8; 32]], index: usize) -> Option<Self> {
         leaves.get(index)?;
-        let mut siblings = Vec::new();
-        let mut level = Cow::Borrowed(leaves);
+        let lanes = Sha256Lanes::detect();
+        let levels =
+            levels(leaves.to_vec(), |pairs, nodes| lanes.sha256d_of_pairs(pairs, nodes), |last| node(last, last));
+        let mut siblings = Vec::with_capacity(levels.len());
         let mut position = index;
-        while level.len() > 1 {
+        for level in levels.iter().filter(|level| level.len() > 1) {
             siblings.push(*level.get(position ^ 1).or_else(|| level.get(position))?);
-            level = Cow::Owned(level_above(&level));
             position /= 2;
         }
         Some(Self { index: u64::try_from(index).ok()?, siblings })
@@ -150,10 +145,6 @@ pub enum BranchError {
         /// The root that the branch leads to.
         computed: [u8; 32],
     },
-}
-
-fn level_above(level: &[[u8; 32]]) -> Vec<[u8; 32]> {
-    parents(level, |pairs, parents| Sha256Lanes::detect().sha256d_of_pairs(pairs, parents), |last| node(last, last))
 }
 
 fn node(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {

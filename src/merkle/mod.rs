@@ -6,7 +6,7 @@
 //! | [`rfc6962`] | SHA-256 of 0x01, left, right | moves up unchanged | inclusion, consistency |
 //! | `ethereum` | Keccak-256 of an RLP node | (a trie, keyed by index) | none |
 //!
-//! Large levels are hashed by the threads of the rayon pool that the caller is in. A node depends on its two
+//! Large trees are climbed by the threads of the rayon pool that the caller is in. A node depends on its two
 //! children alone, so the number of threads cannot change a root.
 
 pub mod bitcoin;
@@ -14,30 +14,40 @@ pub mod bitcoin;
 pub mod ethereum;
 pub mod rfc6962;
 
-use rayon::iter::{IndexedParallelIterator, ParallelIterator};
-use rayon::slice::{ParallelSlice, ParallelSliceMut};
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 
-/// Nodes a thread hashes at a time. A level of no more than this is hashed where it is: waking another thread
-/// costs more than the nodes do.
-const NODES_PER_TASK: usize = 512;
+/// The height of the subtrees that a tree is cut into, each climbed by one thread without leaving its cache: a twentieth of a
+/// millisecond of hashing.
+const SUBTREE_HEIGHT: u32 = 10;
 
-/// The level above `level`: the parents of its pairs, which `nodes` writes, and what `odd` makes of the last node where it
-/// has no partner.
-fn parents(
-    level: &[[u8; 32]],
+/// Every level of a tree, from the leaves to the root: of a pair of nodes, the level above has what `nodes` writes, of a last node
+/// without a partner what `odd` makes of it.
+fn levels(
+    leaves: Vec<[u8; 32]>,
     nodes: impl Fn(&[[[u8; 32]; 2]], &mut [[u8; 32]]) + Sync,
-    odd: impl FnOnce(&[u8; 32]) -> [u8; 32],
-) -> Vec<[u8; 32]> {
-    let (pairs, last) = level.as_chunks::<2>();
-    let mut parents = vec![[0; 32]; pairs.len() + last.len()];
-    if pairs.len() <= NODES_PER_TASK {
-        nodes(pairs, &mut parents[..pairs.len()]);
-    } else {
-        let parents = parents[..pairs.len()].par_chunks_mut(NODES_PER_TASK);
-        parents.zip(pairs.par_chunks(NODES_PER_TASK)).for_each(|(parents, pairs)| nodes(pairs, parents));
+    odd: impl Fn(&[u8; 32]) -> [u8; 32] + Sync,
+) -> Vec<Vec<[u8; 32]>> {
+    let mut levels = vec![leaves];
+    while let Some(base) = levels.last().filter(|level| level.len() > 1) {
+        let height = base.len().next_power_of_two().trailing_zeros().min(SUBTREE_HEIGHT);
+        let mut above: Vec<_> = (1..=height).map(|level| vec![[0; 32]; base.len().div_ceil(1 << level)]).collect();
+        // Only the last subtree can be incomplete, and where it is, its odd nodes are the tree's.
+        let mut chunks: Vec<_> =
+            above.iter_mut().zip(1..).map(|(whole, level)| whole.chunks_mut(1 << (height - level))).collect();
+        let above_subtree = || chunks.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>();
+        let subtrees: Vec<_> = base.chunks(1 << height).zip(std::iter::repeat_with(above_subtree)).collect();
+        subtrees.into_par_iter().with_max_len(1).for_each(|(leaves, levels)| {
+            let mut below = leaves;
+            for level in levels {
+                let (pairs, last) = below.as_chunks();
+                nodes(pairs, &mut level[..pairs.len()]);
+                if let Some((last, parent)) = last.first().zip(level.get_mut(pairs.len())) {
+                    *parent = odd(last);
+                }
+                below = level;
+            }
+        });
+        levels.append(&mut above);
     }
-    if let Some((last, parent)) = last.first().zip(parents.get_mut(pairs.len())) {
-        *parent = odd(last);
-    }
-    parents
+    levels
 }

@@ -7,7 +7,7 @@ use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use sha2::{Digest, Sha256};
 
-use super::parents;
+use super::levels;
 use crate::batch::MessageBatch;
 use crate::cpu::{Sha256Lanes, hash_each};
 use crate::scheme::hash::HashFunction;
@@ -63,14 +63,7 @@ impl Tree {
     /// The tree over leaves whose hashes are known.
     #[must_use]
     pub fn of_leaf_hashes(leaf_hashes: Vec<[u8; 32]>) -> Self {
-        let mut levels = Vec::new();
-        let mut level = leaf_hashes;
-        while level.len() > 1 {
-            let above = parents(&level, nodes_into, |last| *last);
-            levels.push(std::mem::replace(&mut level, above));
-        }
-        levels.push(level);
-        Self { levels }
+        Self { levels: levels(leaf_hashes, nodes_into, |last| *last) }
     }
 
     /// How many leaves there are.
@@ -316,6 +309,7 @@ impl Path {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SUBTREE_HEIGHT;
     use super::*;
 
     const SIZES: [usize; 21] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 31, 32, 33, 511, 513, 1023, 1024, 1025];
@@ -390,6 +384,23 @@ mod tests {
             }
         }
         assert_eq!(proofs, 329);
+    }
+
+    #[test]
+    fn trees_of_several_subtrees_follow_the_definition() {
+        let subtree = 1 << SUBTREE_HEIGHT;
+        let sizes =
+            (1..=5).flat_map(|subtrees| [0, 1, 2, subtree / 2, subtree - 1].map(|more| subtrees * subtree + more));
+        // And two levels of subtrees.
+        for size in sizes.chain([subtree * subtree + 1, subtree * subtree + subtree + 3]) {
+            let leaves = leaf_hashes(size);
+            let tree = Tree::of_leaf_hashes(leaves.clone());
+            assert_eq!(tree.root(), mth(&leaves), "{size} leaves");
+            for index in [0, size / 2, size - 1] {
+                let proof = tree.inclusion_proof(index as u64).unwrap();
+                assert_eq!(verify_inclusion(index as u64, size as u64, &leaves[index], &proof, &tree.root()), Ok(()));
+            }
+        }
     }
 
     #[test]
