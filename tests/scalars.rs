@@ -2,7 +2,7 @@
 
 use num_bigint::{BigInt, BigUint, Sign};
 use phalanx::arithmetic::field::portable::{Element, PRIME};
-use phalanx::arithmetic::{Half, ORDER, Scalar};
+use phalanx::arithmetic::{Half, ORDER, Scalar, SignedWindows};
 use proptest::prelude::*;
 
 fn order() -> BigUint {
@@ -88,8 +88,8 @@ proptest! {
     #[test]
     fn digits_make_up_the_half(words in [limb(), limb()], negative in any::<bool>(), width in 1_u32..=16) {
         let half = Half { magnitude: u128::from(words[0]) | u128::from(words[1]) << 64, negative };
-        let digits: Vec<i32> = half.digits(width).collect();
-        prop_assert_eq!(digits.len(), Half::digit_count(width));
+        let windows = SignedWindows::new(width);
+        let digits: Vec<i32> = (0..windows.count()).map(|window| windows.digit(half, window)).collect();
         prop_assert!(digits.iter().all(|digit| digit.unsigned_abs() <= 1 << (width - 1)));
         let sum = digits.iter().rev().fold(BigInt::ZERO, |sum, digit| (sum << width) + digit);
         prop_assert_eq!(sum, signed(half));

@@ -83,7 +83,7 @@ pub(crate) struct AffineSums<F> {
 }
 
 impl<F: FieldLanes> AffineSums<F> {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             inverter: Inverter::new(),
             pairs: Vec::new(),
@@ -191,20 +191,20 @@ impl<F: FieldLanes, S: Source + ?Sized> Kernel for Flush<'_, F, S> {
         inverter.clear();
         for pairs in pairs.chunks(F::LANES) {
             let x = |next: u32| F::load(|lane| &source.row(lane_pair(pairs, lane).first + next).0.x);
-            inverter.push(x(1).sub::<1>(&x(0)).carry());
+            inverter.push(|| x(1).sub::<1>(&x(0)).carry());
         }
         for doubles in doubles.chunks(F::LANES) {
-            inverter.push(load::<F, S>(source, doubles, 0).double_denominator());
+            inverter.push(|| load::<F, S>(source, doubles, 0).double_denominator());
         }
         // Pairs were told apart, so no denominator is zero.
         inverter.invert(|_, _| debug_assert!(false, "a pair with one x among those with two"));
-        let (sum_inverses, double_inverses) = inverter.inverses().split_at(pairs.len().div_ceil(F::LANES));
-        for (pairs, inverse) in pairs.chunks(F::LANES).zip(sum_inverses) {
-            let sum = load::<F, S>(source, pairs, 0).sum(&load(source, pairs, 1), inverse);
+        let sums = pairs.len().div_ceil(F::LANES);
+        for (index, pairs) in pairs.chunks(F::LANES).enumerate() {
+            let sum = load::<F, S>(source, pairs, 0).sum(&load(source, pairs, 1), inverter.inverse(index));
             store(&sum, pairs, level, results);
         }
-        for (doubles, inverse) in doubles.chunks(F::LANES).zip(double_inverses) {
-            let double = load::<F, S>(source, doubles, 0).double(inverse);
+        for (index, doubles) in doubles.chunks(F::LANES).enumerate() {
+            let double = load::<F, S>(source, doubles, 0).double(inverter.inverse(sums + index));
             store(&double, doubles, level, results);
         }
     }

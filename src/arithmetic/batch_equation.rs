@@ -8,11 +8,15 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+
 use super::field::FieldLanes;
 use super::field::portable::Element;
 use super::group::{AffinePoint, GENERATOR};
-use super::multiscalar::Multiscalar;
-use super::{Half, Scalar};
+use super::{Half, Scalar, multiscalar};
+
+/// Keys a thread takes at a time to split their factors: a fiftieth of a millisecond.
+const KEYS_PER_TASK: usize = 256;
 
 /// R = g G + k Q, all of them public. The points are on the curve, with coordinates below p.
 #[derive(Clone, Copy, Debug)]
@@ -52,79 +56,99 @@ impl Claims {
     }
 }
 
-/// Claims with their coefficients.
-pub(crate) struct BatchEquation<'a> {
-    claims: &'a [Claim],
-    /// Each claim's.
-    terms: Vec<Term>,
-    /// Every distinct key.
-    keys: Vec<AffinePoint>,
-}
-
-/// A claim's factors, times its coefficient.
-struct Term {
+/// A claim times its coefficient a.
+pub(crate) struct Term {
+    /// R.
+    ephemeral: AffinePoint,
+    /// a.
     coefficient: u128,
     /// a g.
     generator_factor: Scalar,
+    /// Q.
+    key: AffinePoint,
     /// a k.
     key_factor: Scalar,
-    /// Which of the keys.
-    key: usize,
 }
 
-impl<'a> BatchEquation<'a> {
-    /// Draws a coefficient for each claim; `None` where the operating system has no randomness to give.
-    pub(crate) fn new(claims: &'a [Claim]) -> Option<Self> {
-        let mut random = vec![0; claims.len() * size_of::<u128>()];
-        getrandom::fill(&mut random).ok()?;
-        let (coefficients, _) = random.as_chunks();
-        Some(Self::with_coefficients(claims, coefficients.iter().map(|bytes| u128::from_le_bytes(*bytes))))
-    }
+/// Draws a coefficient for each claim; `None` where the operating system has no randomness to give.
+pub(crate) fn weigh(claims: &[Claim]) -> Option<Vec<Term>> {
+    let mut random = vec![0; claims.len() * size_of::<u128>()];
+    getrandom::fill(&mut random).ok()?;
+    let (coefficients, _) = random.as_chunks();
+    Some(with_coefficients(claims, coefficients.iter().map(|bytes| u128::from_le_bytes(*bytes))))
+}
 
-    /// Claims with coefficients that are given. Whoever can predict them can make false claims pass.
-    fn with_coefficients(claims: &'a [Claim], coefficients: impl Iterator<Item = u128>) -> Self {
+/// Claims with coefficients that are given. Whoever can predict them can make false claims pass.
+fn with_coefficients(claims: &[Claim], coefficients: impl Iterator<Item = u128>) -> Vec<Term> {
+    let term = |(claim, coefficient): (&Claim, u128)| {
+        let factor = Scalar::from_u128(coefficient);
+        Term {
+            ephemeral: claim.ephemeral,
+            coefficient,
+            generator_factor: factor * claim.generator_factor,
+            key: claim.key,
+            key_factor: factor * claim.key_factor,
+        }
+    };
+    claims.iter().zip(coefficients).map(term).collect()
+}
+
+/// Claims with their coefficients, and every distinct key of theirs.
+pub(crate) struct BatchEquation {
+    /// In pieces, as they were weighed.
+    terms: Vec<Vec<Term>>,
+    /// Which of the keys each term has.
+    numbers: Vec<usize>,
+    keys: Vec<AffinePoint>,
+}
+
+impl BatchEquation {
+    pub(crate) fn new(terms: Vec<Vec<Term>>) -> Self {
+        let count = terms.iter().map(Vec::len).sum();
         let mut keys = Vec::new();
-        let mut numbers = HashMap::with_capacity(claims.len());
-        let terms = claims
-            .iter()
-            .zip(coefficients)
-            .map(|(claim, coefficient)| {
-                let number = numbers.entry((claim.key.x, claim.key.y)).or_insert_with(|| {
-                    keys.push(claim.key);
-                    keys.len() - 1
-                });
-                let factor = Scalar::from_u128(coefficient);
-                Term {
-                    coefficient,
-                    generator_factor: factor * claim.generator_factor,
-                    key_factor: factor * claim.key_factor,
-                    key: *number,
-                }
+        let mut numbers = HashMap::with_capacity(count);
+        let mut number = |term: &Term| {
+            // With their x, one point has an odd y and one an even.
+            *numbers.entry((term.key.x, term.key.y[0] & 1)).or_insert_with(|| {
+                keys.push(term.key);
+                keys.len() - 1
             })
-            .collect();
-        Self { claims, terms, keys }
+        };
+        let numbers = terms.iter().flatten().map(&mut number).collect();
+        Self { terms, numbers, keys }
     }
 
-    /// Whether the claims of a range hold, all of them.
-    pub(crate) fn holds<F: FieldLanes>(&self, range: Range<usize>, multiscalar: &mut Multiscalar<F>) -> bool {
-        let (claims, terms) = (&self.claims[range.clone()], &self.terms[range]);
-        let mut points = Vec::with_capacity(3 * terms.len() + 2);
-        let mut halves = Vec::with_capacity(3 * terms.len() + 2);
+    /// How many claims there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Whether the claims of a range hold, all of them; found by so many tasks for the threads of the pool this is called from.
+    pub(crate) fn holds<F: FieldLanes>(&self, range: Range<usize>, tasks: usize) -> bool {
+        let terms = self.terms.iter().flatten().zip(&self.numbers).skip(range.start).take(range.len());
+        let mut points = Vec::with_capacity(3 * range.len() + 2);
+        let mut halves = Vec::with_capacity(3 * range.len() + 2);
         let mut generator_factor = Scalar::ZERO;
         let mut key_factors = vec![Scalar::ZERO; self.keys.len()];
-        for (claim, term) in claims.iter().zip(terms) {
-            points.push(claim.ephemeral);
+        for (term, number) in terms {
+            points.push(term.ephemeral);
             halves.push(Half { magnitude: term.coefficient, negative: true });
             generator_factor += term.generator_factor;
-            key_factors[term.key] += term.key_factor;
+            key_factors[*number] += term.key_factor;
         }
         let keys = self.keys.iter().zip(&key_factors).filter(|(_, factor)| !factor.is_zero());
-        for (point, factor) in keys.chain([(&GENERATOR, &generator_factor)]) {
-            let (first, second) = factor.glv_split();
-            points.extend([*point, point.times_lambda()]);
-            halves.extend([first, second]);
-        }
-        multiscalar.sum(&points, &halves).is_infinity()
+        let keys: Vec<_> = keys.chain([(&GENERATOR, &generator_factor)]).collect();
+        let (ephemerals, both) = (points.len(), points.len() + 2 * keys.len());
+        points.resize(both, AffinePoint::INFINITY);
+        halves.resize(both, Half::default());
+        let (points_of_keys, _) = points[ephemerals..].as_chunks_mut();
+        let (halves_of_keys, _) = halves[ephemerals..].as_chunks_mut();
+        let split = keys.into_par_iter().with_min_len(KEYS_PER_TASK).zip(points_of_keys).zip(halves_of_keys);
+        split.for_each(|(((point, factor), points), halves)| {
+            *points = [*point, point.times_lambda()];
+            *halves = factor.glv_split().into();
+        });
+        multiscalar::sum::<F>(&points, &halves, tasks).is_infinity()
     }
 }
 
@@ -155,27 +179,32 @@ mod tests {
         }
     }
 
-    fn holds(equation: &BatchEquation<'_>, range: Range<usize>) -> Vec<bool> {
-        struct Holds<'a>(&'a BatchEquation<'a>, Range<usize>);
+    /// An equation of claims that were weighed in pieces of 16.
+    fn weighed(claims: &[Claim]) -> BatchEquation {
+        BatchEquation::new(claims.chunks(16).map(|claims| weigh(claims).unwrap()).collect())
+    }
+
+    fn holds(equation: &BatchEquation, range: Range<usize>) -> Vec<bool> {
+        struct Holds<'a>(&'a BatchEquation, Range<usize>);
         impl OnLanes for Holds<'_> {
-            type Output = bool;
-            fn run<F: FieldLanes>(self) -> bool {
-                self.0.holds::<F>(self.1, &mut Multiscalar::new())
+            type Output = [bool; 2];
+            fn run<F: FieldLanes>(self) -> [bool; 2] {
+                [1, 3].map(|tasks| self.0.holds::<F>(self.1.clone(), tasks))
             }
         }
-        Platform::available().into_iter().map(|platform| platform.run(Holds(equation, range.clone()))).collect()
+        Platform::available().into_iter().flat_map(|platform| platform.run(Holds(equation, range.clone()))).collect()
     }
 
     #[test]
     fn true_claims_hold_and_one_false_claim_is_noticed_wherever_it_is() {
         let mut claims: Vec<Claim> = (0..40).map(|index| claim(index % 7, index % 5 + 1, index % 11 + 1)).collect();
-        let equation = BatchEquation::new(&claims).unwrap();
+        let equation = weighed(&claims);
         assert!(holds(&equation, 0..40).into_iter().all(|holds| holds));
         assert!(holds(&equation, 0..0).into_iter().all(|holds| holds));
         for place in [0, 17, 39] {
             let right = claims[place];
             claims[place].ephemeral = point(100);
-            let equation = BatchEquation::new(&claims).unwrap();
+            let equation = weighed(&claims);
             assert!(!holds(&equation, 0..40).into_iter().any(|holds| holds));
             assert!(holds(&equation, 0..place).into_iter().all(|holds| holds));
             assert!(!holds(&equation, place..place + 1).into_iter().any(|holds| holds));
@@ -189,25 +218,28 @@ mod tests {
         let mut claims = [claim(5, 2, 3), claim(6, 3, 2)];
         claims[0].ephemeral = point(11 - 2);
         claims[1].ephemeral = point(12 + 3);
-        let known = BatchEquation::with_coefficients(&claims, [3, 2].into_iter());
+        let known = BatchEquation::new(vec![with_coefficients(&claims, [3, 2].into_iter())]);
         assert!(holds(&known, 0..2).into_iter().all(|holds| holds));
-        let random = BatchEquation::new(&claims).unwrap();
+        let random = weighed(&claims);
         assert!(!holds(&random, 0..2).into_iter().any(|holds| holds));
     }
 
     #[test]
     fn coefficients_are_new_for_every_equation() {
         let claims = [claim(5, 2, 3); 2];
-        let equations = [(); 2].map(|()| BatchEquation::new(&claims).unwrap());
-        let coefficients: std::collections::BTreeSet<u128> =
-            equations.iter().flat_map(|equation| &equation.terms).map(|term| term.coefficient).collect();
+        let equations = [(); 2].map(|()| weighed(&claims));
+        let coefficients: std::collections::BTreeSet<u128> = equations
+            .iter()
+            .flat_map(|equation| equation.terms.iter().flatten())
+            .map(|term| term.coefficient)
+            .collect();
         assert_eq!(coefficients.len(), 4);
     }
 
     #[test]
     fn keys_are_merged() {
         let claims: Vec<Claim> = (0..40).map(|index| claim(index, index % 3 + 1, 2)).collect();
-        assert_eq!(BatchEquation::new(&claims).unwrap().keys.len(), 3);
+        assert_eq!(weighed(&claims).keys.len(), 3);
     }
 
     #[test]

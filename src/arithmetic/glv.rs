@@ -29,12 +29,6 @@ pub struct Half {
 }
 
 impl Half {
-    /// How many signed digits of `width` bits cover every half: one bit more than 128, for the last carry.
-    #[must_use]
-    pub const fn digit_count(width: u32) -> usize {
-        129_usize.div_ceil(width as usize)
-    }
-
     /// The same number modulo n.
     #[must_use]
     pub fn to_scalar(self) -> Scalar {
@@ -69,25 +63,59 @@ impl Half {
         }
         digits
     }
+}
 
-    /// Signed digits of `width` bits, the lowest first: each in `[-2^(width - 1), 2^(width - 1)]`, and their sum, each times
-    /// 2^(`width` times its index), is the number. Yields [`Half::digit_count`] digits; `width` is 1 to 16.
-    ///
-    /// For a positive number no digit is -2^(`width` - 1), and for a negative one none is 2^(`width` - 1).
-    #[inline]
-    pub fn digits(self, width: u32) -> impl Iterator<Item = i32> {
+/// How halves are cut into signed digits of `width` bits: windows of their bits, each digit in
+/// `[-2^(width - 1), 2^(width - 1)]`.
+///
+/// With 2^(width - 1) added in every window but the last, no digit depends on another's carry.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedWindows {
+    width: u32,
+    bias: u128,
+}
+
+impl SignedWindows {
+    /// Windows of `width` bits, 1 to 16.
+    #[must_use]
+    pub fn new(width: u32) -> Self {
         debug_assert!((1..=16).contains(&width), "the width of a window");
-        let mask = (1_i32 << width) - 1;
-        let half = 1 << (width - 1);
-        let mut rest = self.magnitude;
-        let mut carry = 0;
-        (0..Self::digit_count(width)).map(move |_| {
-            let digit = (low_word(rest) & mask) + carry;
-            rest = rest.checked_shr(width).unwrap_or(0);
-            carry = i32::from(digit > half);
-            let digit = digit - (carry << width);
-            if self.negative { -digit } else { digit }
-        })
+        let windows = Self { width, bias: 0 };
+        let bias = (1..windows.count()).fold(0, |bias, window| bias | 1 << (windows.shift(window) - 1));
+        Self { bias, ..windows }
+    }
+
+    /// Bits of a window.
+    #[must_use]
+    pub const fn width(self) -> u32 {
+        self.width
+    }
+
+    /// How many cover every half: one bit more than 128, for the last carry.
+    #[must_use]
+    pub const fn count(self) -> usize {
+        129_usize.div_ceil(self.width as usize)
+    }
+
+    /// Bits below a window.
+    #[must_use]
+    pub const fn shift(self, window: usize) -> usize {
+        window * self.width as usize
+    }
+
+    /// The digit of a half in a window. Those of all windows, each times 2^[`shift`](Self::shift), add up to the half.
+    #[inline]
+    #[must_use]
+    pub fn digit(self, half: Half, window: usize) -> i32 {
+        let (biased, carry) = half.magnitude.overflowing_add(self.bias);
+        let shift = self.shift(window);
+        let digit = if window + 1 == self.count() {
+            let bits = if shift == 128 { 0 } else { low_word(biased >> shift) };
+            bits + (i32::from(carry) << (128 - shift))
+        } else {
+            (low_word(biased >> shift) & ((1 << self.width) - 1)) - (1 << (self.width - 1))
+        };
+        if half.negative { -digit } else { digit }
     }
 }
 

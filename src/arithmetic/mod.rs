@@ -22,9 +22,10 @@ mod modular_inverse;
 pub(crate) mod multiscalar;
 mod platform;
 mod scalar;
+mod spare;
 mod table;
 
-pub use glv::Half;
+pub use glv::{Half, SignedWindows};
 pub(crate) use platform::OnLanes;
 pub use platform::Platform;
 pub use scalar::{ORDER, Scalar};

@@ -13,55 +13,105 @@
     reason = "there are fewer than 2^24 points and fewer buckets still, and digits have at most 14 bits and a sign"
 )]
 
-use super::Half;
+use std::ops::Range;
+
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+
 use super::affine_sums::{AffineSums, Rows, Segment};
 use super::field::FieldLanes;
 use super::group::AffinePoint;
 use super::group::complete::Point;
+use super::spare::with_spare;
+use super::{Half, SignedWindows};
 
 /// Points that go through one level of sums together, at least, so that its inversion is shared by thousands.
 const POINTS_TOGETHER: usize = 8192;
 
+/// The sum of each point times its half, shared out to so many tasks for the threads of the pool this is called from. The
+/// points are affine, none at infinity, with coordinates below p; there are as many halves, and fewer than 2^24.
+pub(crate) fn sum<F: FieldLanes>(points: &[AffinePoint], halves: &[Half], tasks: usize) -> Point {
+    debug_assert_eq!(points.len(), halves.len(), "a half for each point");
+    let terms = Terms { points, halves, windows: SignedWindows::new(best_width(points.len())) };
+    let places = terms.places();
+    let share = |places| with_spare(|room: &mut Multiscalar<F>| room.sum(&terms, places));
+    if tasks <= 1 || places == 0 {
+        return share(0..places);
+    }
+    let size = places.div_ceil(tasks);
+    let shares = (0..places.div_ceil(size)).into_par_iter().with_max_len(1);
+    let sums = shares.map(|number| share(number * size..places.min((number + 1) * size)).to_affine());
+    let sums: Vec<Option<AffinePoint>> = sums.collect();
+    sums.iter().flatten().fold(Point::INFINITY, |sum, point| sum.add(point))
+}
+
+/// Points and halves, which have a *place* for each window and point: the points of the first window, those of the second,
+/// and so on. The points of consecutive places are added up apart from the others.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    points: &'a [AffinePoint],
+    halves: &'a [Half],
+    windows: SignedWindows,
+}
+
+impl Terms<'_> {
+    fn places(&self) -> usize {
+        self.windows.count() * self.points.len()
+    }
+
+    /// The windows that have some of the places.
+    fn windows_of(&self, places: &Range<usize>) -> Range<usize> {
+        let count = self.points.len().max(1);
+        places.start / count..places.end.div_ceil(count)
+    }
+
+    /// Those of the places that are in a window, by their points' indices.
+    fn indices(&self, places: &Range<usize>, window: usize) -> Range<usize> {
+        let first = window * self.points.len();
+        places.start.max(first) - first..places.end.min(first + self.points.len()) - first
+    }
+}
+
 /// Scratch space of multi-scalar multiplications, kept from one to the next.
-pub(crate) struct Multiscalar<F> {
+struct Multiscalar<F> {
     sums: AffineSums<F>,
     digits: Vec<i16>,
     /// Points in the order of their buckets: twice the point's index, and one if it is to be negated.
     order: Vec<u32>,
     segments: Vec<Segment>,
     buckets: Vec<AffinePoint>,
+    bits: Vec<AffinePoint>,
 }
 
-impl<F: FieldLanes> Multiscalar<F> {
-    pub(crate) const fn new() -> Self {
+impl<F: FieldLanes> Default for Multiscalar<F> {
+    fn default() -> Self {
         Self {
             sums: AffineSums::new(),
             digits: Vec::new(),
             order: Vec::new(),
             segments: Vec::new(),
             buckets: Vec::new(),
+            bits: Vec::new(),
         }
     }
+}
 
-    /// The sum of each point times its half. The points are affine, none at infinity, with coordinates below p; there are
-    /// as many halves, and fewer than 2^24.
-    pub(crate) fn sum(&mut self, points: &[AffinePoint], halves: &[Half]) -> Point {
-        debug_assert_eq!(points.len(), halves.len(), "a half for each point");
-        if points.is_empty() {
-            return Point::INFINITY;
+impl<F: FieldLanes> Multiscalar<F> {
+    /// The sum over some of the places: of each point times its digit times 2 to the bits below its window.
+    fn sum(&mut self, terms: &Terms<'_>, places: Range<usize>) -> Point {
+        let windows = terms.windows_of(&places);
+        let mut bits = std::mem::take(&mut self.bits);
+        bits.clear();
+        bits.resize(terms.windows.shift(windows.len()), AffinePoint::INFINITY);
+        // As many windows at a time as at any other.
+        let times = windows.len().div_ceil(POINTS_TOGETHER.div_ceil(terms.points.len().max(1)));
+        let together = windows.len().div_ceil(times.max(1)).max(1);
+        let mut window = windows.start;
+        for bits in bits.chunks_mut(terms.windows.shift(together)) {
+            let next = windows.end.min(window + together);
+            self.fill_buckets(terms, &places, window..next);
+            self.bit_sums(terms.windows.width(), bits);
+            window = next;
         }
-        let width = best_width(points.len());
-        let windows = Half::digit_count(width);
-        self.cut(halves, width, windows);
-        let together = POINTS_TOGETHER.div_ceil(points.len()).clamp(1, windows);
-        let mut bits = vec![AffinePoint::INFINITY; windows * width as usize];
-        let digits = std::mem::take(&mut self.digits);
-        let per_window = digits.chunks(points.len() * together);
-        for (digits, bits) in per_window.zip(bits.chunks_mut(together * width as usize)) {
-            self.fill_buckets(points, digits, width);
-            self.bit_sums(width, bits);
-        }
-        self.digits = digits;
         // Horner's rule over the bits.
         let mut sum = Point::INFINITY;
         for bit in bits.iter().rev() {
@@ -70,32 +120,29 @@ impl<F: FieldLanes> Multiscalar<F> {
                 sum = sum.add(bit);
             }
         }
+        self.bits = bits;
+        sum.double_times(terms.windows.shift(windows.start));
         sum
     }
 
-    /// The digits of every half, window by window.
-    fn cut(&mut self, halves: &[Half], width: u32, windows: usize) {
-        self.digits.clear();
-        self.digits.resize(halves.len() * windows, 0);
-        for (index, half) in halves.iter().enumerate() {
-            for (digit, window) in half.digits(width).zip(0..windows) {
-                // At most 2^(width - 1) in size.
-                self.digits[window * halves.len() + index] = digit as i16;
-            }
-        }
-    }
-
-    /// Adds up the points of each bucket of a few windows: bucket `digit - 1` of window w is at w 2^(width - 1) + digit - 1.
-    fn fill_buckets(&mut self, points: &[AffinePoint], digits: &[i16], width: u32) {
-        let per_window = 1 << (width - 1);
-        let count = digits.len() / points.len() * per_window;
+    /// Adds up the points of each bucket of a few windows: bucket `digit - 1` of the first is at `digit - 1`, of the next
+    /// at 2^(width - 1) more, and so on.
+    fn fill_buckets(&mut self, terms: &Terms<'_>, places: &Range<usize>, windows: Range<usize>) {
+        let per_window = 1 << (terms.windows.width() - 1);
+        let count = windows.len() * per_window;
         // A counting sort by bucket.
         self.segments.clear();
         self.segments.resize(count, Segment::default());
-        let bucket = |window: usize, digit: i16| window * per_window + usize::from(digit.unsigned_abs()) - 1;
-        for (window, digits) in digits.chunks(points.len()).enumerate() {
-            for digit in digits.iter().filter(|digit| **digit != 0) {
-                self.segments[bucket(window, *digit)].length += 1;
+        self.digits.clear();
+        let bucket = |first: usize, digit: i16| first + usize::from(digit.unsigned_abs()) - 1;
+        for (window, first) in windows.clone().zip((0..).step_by(per_window)) {
+            for half in &terms.halves[terms.indices(places, window)] {
+                // At most 2^(width - 1) in size.
+                let digit = terms.windows.digit(*half, window) as i16;
+                self.digits.push(digit);
+                if digit != 0 {
+                    self.segments[bucket(first, digit)].length += 1;
+                }
             }
         }
         let mut total = 0;
@@ -106,18 +153,19 @@ impl<F: FieldLanes> Multiscalar<F> {
         }
         self.order.clear();
         self.order.resize(total as usize, 0);
-        for (window, digits) in digits.chunks(points.len()).enumerate() {
-            for (index, digit) in (0_u32..).zip(digits) {
+        let mut digits = self.digits.iter();
+        for (window, first) in windows.zip((0..).step_by(per_window)) {
+            for (index, digit) in terms.indices(places, window).zip(&mut digits) {
                 if *digit != 0 {
-                    let segment = &mut self.segments[bucket(window, *digit)];
-                    self.order[(segment.start + segment.length) as usize] = index << 1 | u32::from(*digit < 0);
+                    let segment = &mut self.segments[bucket(first, *digit)];
+                    self.order[(segment.start + segment.length) as usize] = (index as u32) << 1 | u32::from(*digit < 0);
                     segment.length += 1;
                 }
             }
         }
         self.buckets.clear();
         self.buckets.resize(count, AffinePoint::INFINITY);
-        let rows = Rows { points, order: &self.order };
+        let rows = Rows { points: terms.points, order: &self.order };
         self.sums.add_up(&rows, &mut self.segments, &mut self.buckets);
     }
 
@@ -174,7 +222,7 @@ impl<F: FieldLanes> Multiscalar<F> {
 
 /// The width of windows that takes the fewest sums: one for each point and window, and about two for each bucket.
 fn best_width(points: usize) -> u32 {
-    let sums = |width: u32| Half::digit_count(width) * (points + (2 << (width - 1)));
+    let sums = |width: u32| SignedWindows::new(width).count() * (points + (2 << (width - 1)));
     (2..=14).min_by_key(|width| sums(*width)).unwrap_or(2)
 }
 
@@ -201,11 +249,10 @@ mod tests {
     fn check(points: &[AffinePoint], halves: &[Half]) {
         struct Sum<'a>(&'a [AffinePoint], &'a [Half]);
         impl OnLanes for Sum<'_> {
-            type Output = [Point; 2];
-            fn run<F: FieldLanes>(self) -> [Point; 2] {
-                // Twice, with the scratch space of the first.
-                let mut multiscalar = Multiscalar::<F>::new();
-                [(); 2].map(|()| multiscalar.sum(self.0, self.1))
+            type Output = [Point; 6];
+            fn run<F: FieldLanes>(self) -> [Point; 6] {
+                // Some tasks more than there are windows, and each with the scratch space of those before.
+                [1, 1, 2, 3, 16, 200].map(|tasks| sum::<F>(self.0, self.1, tasks))
             }
         }
         let expected = naive(points, halves);

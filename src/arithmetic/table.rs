@@ -104,25 +104,25 @@ impl<F: FieldLanes> Kernel for MakeOddMultiples<'_, F> {
             inverter.clear();
             for (multiples, point) in multiples.iter().zip(powers.iter()) {
                 for (distance, _) in steps {
-                    inverter.push(point.sum_denominator(&multiples[distance / 2]));
+                    inverter.push(|| point.sum_denominator(&multiples[distance / 2]));
                 }
                 if doubles {
-                    inverter.push(point.double_denominator());
+                    inverter.push(|| point.double_denominator());
                 }
             }
             let per_group = steps.len() + usize::from(doubles);
             inverter.invert(|index, lanes| exceptional[index / per_group] |= lanes);
-            let inverses = inverter.inverses().chunks_exact(per_group);
-            for ((multiples, point), inverses) in multiples.iter_mut().zip(powers.iter_mut()).zip(inverses) {
-                for ((distance, both), inverse) in steps.iter().zip(inverses) {
+            for (group, (multiples, point)) in multiples.iter_mut().zip(powers.iter_mut()).enumerate() {
+                let inverse = |step: usize| inverter.inverse(group * per_group + step);
+                for (step, (distance, both)) in steps.iter().enumerate() {
                     let addend = multiples[distance / 2];
-                    multiples[(power + distance) / 2] = point.sum(&addend, inverse);
+                    multiples[(power + distance) / 2] = point.sum(&addend, inverse(step));
                     if *both {
-                        multiples[(power - distance) / 2] = point.difference(&addend, inverse);
+                        multiples[(power - distance) / 2] = point.difference(&addend, inverse(step));
                     }
                 }
                 if doubles {
-                    *point = point.double(&inverses[steps.len()]);
+                    *point = point.double(inverse(steps.len()));
                 }
             }
         }

@@ -5,7 +5,6 @@
 
 use std::ops::Range;
 
-use crate::arithmetic::batch_equation::Claims;
 use crate::arithmetic::ecdsa::Named;
 use crate::arithmetic::field::portable::Element;
 use crate::arithmetic::group::AffinePoint;
@@ -115,20 +114,7 @@ impl CpuBackend {
             let keys: Vec<[u8; 64]> = places.iter().map(|(_, signer)| signer.public_key).collect();
             let mut digests = vec![[0; 32]; keys.len()];
             keccak256_of_keys(&keys, &mut digests);
-            let mut subjects = Vec::with_capacity(places.len());
-            let has_subject: Vec<bool> = places
-                .iter()
-                .zip(&digests)
-                .map(|place| {
-                    let subject = subject(place);
-                    subjects.extend(subject);
-                    subject.is_some()
-                })
-                .collect();
-            let Claims { made, claims } = claims(self.platform, &subjects);
-            let mut made = made.into_iter();
-            let made = has_subject.into_iter().map(|has_subject| has_subject && made.next().unwrap_or(false)).collect();
-            Claims { made, claims }
+            claims(self.platform, places.iter().zip(&digests).map(subject))
         };
         self.install(|| {
             let proven = prove(self.platform, &places, claimed);

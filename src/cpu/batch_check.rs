@@ -5,19 +5,24 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rayon::iter::ParallelIterator;
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
 
-use crate::arithmetic::batch_equation::{BatchEquation, Claim, Claims};
+use crate::arithmetic::batch_equation::{self, BatchEquation, Claims};
 use crate::arithmetic::field::FieldLanes;
-use crate::arithmetic::multiscalar::Multiscalar;
 use crate::arithmetic::{OnLanes, Platform};
 
 /// Items of one check, at most. Larger checks take a little less for each item and lose more to one that is false.
 const RUN: usize = 4096;
 
-/// Items of one check, at least, where threads could share them out further.
-const SHORTEST_RUN: usize = 512;
+/// Items of one check, at least, where each thread is to have checks of its own; of fewer, several share one.
+const RUN_OF_A_THREAD: usize = 1024;
+
+/// Items of a check for each thread that shares it, at least.
+const SHARE: usize = 32;
+
+/// Items a thread takes at a time to make their claims, at most.
+const CLAIMS_PER_TASK: usize = 256;
 
 /// Parts of a run that failed.
 const PARTS: usize = 8;
@@ -27,21 +32,48 @@ const SHORTEST_PART: usize = 128;
 
 /// Which of the items are proven to be valid.
 ///
-/// `claims` says of the items of a run what is claimed where they are valid. Items are put to the test in runs, on the threads of
+/// `claims` says of some of the items what is claimed where they are valid. Items are put to the test in runs, on the threads of
 /// the pool this is called from.
 pub(super) fn prove<T: Sync>(platform: Platform, items: &[T], claims: impl Fn(&[T]) -> Claims + Sync) -> Vec<bool> {
-    // As many runs for each thread as for any other.
-    let runs = items.len().div_ceil(RUN).next_multiple_of(rayon::current_num_threads());
-    let run = items.len().div_ceil(runs.max(1)).max(SHORTEST_RUN);
+    let Cut { run, tasks } = Cut::new(items.len(), rayon::current_num_threads());
     let record = Record::default();
-    items
-        .par_chunks(run)
-        .flat_map_iter(|items| {
+    let runs = items.par_chunks(run).with_max_len(1);
+    let proven = runs.flat_map_iter(|items| {
+        let pieces = items.par_chunks(items.len().div_ceil(tasks).min(CLAIMS_PER_TASK)).with_max_len(1);
+        let pieces = pieces.map(|items| {
             let Claims { made, claims } = claims(items);
-            let mut proven = platform.run(Prove { claims: &claims, record: &record }).into_iter();
-            made.into_iter().map(move |made| made && proven.next().unwrap_or(false))
-        })
-        .collect()
+            (made, batch_equation::weigh(&claims))
+        });
+        let (made, terms): (Vec<_>, Vec<_>) = pieces.unzip();
+        // Without randomness nothing can be proven.
+        let terms: Option<Vec<_>> = terms.into_iter().collect();
+        let prove = |terms| platform.run(Prove { equation: &BatchEquation::new(terms), tasks, record: &record });
+        let mut proven = terms.map_or_else(Vec::new, prove).into_iter();
+        made.into_iter().flatten().map(move |made| made && proven.next().unwrap_or(false))
+    });
+    proven.collect()
+}
+
+/// How items are cut into runs.
+struct Cut {
+    /// Items of a run.
+    run: usize,
+    /// Tasks that share a run.
+    tasks: usize,
+}
+
+impl Cut {
+    fn new(items: usize, threads: usize) -> Self {
+        // As many runs for each thread as for any other.
+        let apart = items.div_ceil(RUN).next_multiple_of(threads);
+        let run = items.div_ceil(apart.max(1));
+        if run >= RUN_OF_A_THREAD {
+            return Self { run, tasks: 1 };
+        }
+        let runs = items.div_ceil(RUN).max(1);
+        let run = items.div_ceil(runs).max(1);
+        Self { run, tasks: threads.div_ceil(runs).min(run.div_ceil(SHARE)) }
+    }
 }
 
 /// How the parts of the runs before fared.
@@ -70,7 +102,8 @@ const fn mostly_failed(tried: usize, failed: usize) -> bool {
 
 /// Proves the claims of a run.
 struct Prove<'a> {
-    claims: &'a [Claim],
+    equation: &'a BatchEquation,
+    tasks: usize,
     record: &'a Record,
 }
 
@@ -78,23 +111,21 @@ impl OnLanes for Prove<'_> {
     type Output = Vec<bool>;
 
     fn run<F: FieldLanes>(self) -> Vec<bool> {
-        let Self { claims, record } = self;
-        let mut proven = vec![false; claims.len()];
-        // Without randomness nothing can be proven.
-        let Some(equation) = BatchEquation::new(claims) else { return proven };
-        let mut multiscalar = Multiscalar::<F>::new();
-        if !record.is_bad() && equation.holds(0..claims.len(), &mut multiscalar) {
+        let Self { equation, tasks, record } = self;
+        let claims = equation.len();
+        let mut proven = vec![false; claims];
+        if !record.is_bad() && equation.holds::<F>(0..claims, tasks) {
             proven.fill(true);
             return proven;
         }
-        let part = claims.len().div_ceil(PARTS).max(SHORTEST_PART);
-        if part >= claims.len() {
+        let part = claims.div_ceil(PARTS).max(SHORTEST_PART);
+        if part >= claims {
             return proven;
         }
         let (mut tried, mut failed) = (0, 0);
         for (number, proven) in proven.chunks_mut(part).enumerate() {
             let start = number * part;
-            let holds = equation.holds(start..start + proven.len(), &mut multiscalar);
+            let holds = equation.holds::<F>(start..start + proven.len(), tasks);
             proven.fill(holds);
             record.enter(holds);
             (tried, failed) = (tried + 1, failed + usize::from(!holds));

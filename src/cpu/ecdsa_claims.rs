@@ -14,8 +14,22 @@ pub(super) struct Subject {
     pub(super) key: Named,
 }
 
-/// The claim of each signature; none where R or the key is no point of the curve.
-pub(super) fn claims(platform: Platform, subjects: &[Subject]) -> Claims {
+/// The claim of each item: none where there is no subject, or where its R or key is no point of the curve.
+pub(super) fn claims(platform: Platform, items: impl ExactSizeIterator<Item = Option<Subject>>) -> Claims {
+    let mut subjects = Vec::with_capacity(items.len());
+    let has_subject: Vec<bool> = items
+        .map(|subject| {
+            subjects.extend(subject);
+            subject.is_some()
+        })
+        .collect();
+    let Claims { made, claims } = claims_of_subjects(platform, &subjects);
+    let mut made = made.into_iter();
+    let made = has_subject.into_iter().map(|has_subject| has_subject && made.next().unwrap_or(false)).collect();
+    Claims { made, claims }
+}
+
+fn claims_of_subjects(platform: Platform, subjects: &[Subject]) -> Claims {
     let mut names: Vec<Named> = Vec::with_capacity(2 * subjects.len());
     for subject in subjects {
         names.extend([subject.recovery.ephemeral, subject.key]);

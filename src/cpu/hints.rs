@@ -5,8 +5,7 @@
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
-use crate::arithmetic::Platform;
-use crate::arithmetic::batch_equation::Claims;
+use crate::arithmetic::ecdsa::Recovery;
 use crate::batch::Batch;
 use crate::key_book::KeyBook;
 use crate::scheme::ecdsa::{Address, KeyBytes, RecoverBatch, Signer};
@@ -73,7 +72,11 @@ pub(crate) fn recover_hinted<E>(
     let (candidates, proven) = if believed {
         cpu.install(|| {
             let candidates = candidates(batch, hints, book);
-            let proven = prove(cpu.platform, &candidates, |run| claims_of(cpu.platform, run));
+            let subject = |candidate: &Candidate| {
+                let key = named(&KeyBytes::Uncompressed(candidate.signer.public_key));
+                Some(Subject { recovery: recovery(batch, candidate.index)?, key })
+            };
+            let proven = prove(cpu.platform, &candidates, |run| claims(cpu.platform, run.iter().map(subject)));
             (candidates, proven)
         })
     } else {
@@ -111,7 +114,6 @@ pub(crate) fn recover_hinted<E>(
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     index: usize,
-    subject: Subject,
     signer: Signer,
 }
 
@@ -119,17 +121,15 @@ struct Candidate {
 fn candidates(batch: &RecoverBatch, hints: Hints<'_>, book: &KeyBook) -> Vec<Candidate> {
     let candidate = |(index, sender): (usize, &Option<Address>)| {
         let sender = sender.as_ref()?;
-        let recovery = prepare_recovery(&batch.get(index)?.ok()?).ok()?;
-        let signer = book.get(sender)?;
-        let key = named(&KeyBytes::Uncompressed(signer.public_key));
-        Some(Candidate { index, subject: Subject { recovery, key }, signer })
+        recovery(batch, index)?;
+        Some(Candidate { index, signer: book.get(sender)? })
     };
     hints.senders.par_iter().enumerate().with_min_len(CANDIDATES_PER_TASK).filter_map(candidate).collect()
 }
 
-fn claims_of(platform: Platform, run: &[Candidate]) -> Claims {
-    let subjects: Vec<Subject> = run.iter().map(|candidate| candidate.subject).collect();
-    claims(platform, &subjects)
+/// What is to be recovered of an item that passes every check but those of the curve.
+fn recovery(batch: &RecoverBatch, index: usize) -> Option<Recovery> {
+    prepare_recovery(&batch.get(index)?.ok()?).ok()
 }
 
 /// The items without a signer, among them those that did not parse.

@@ -155,7 +155,7 @@ fn sums_of_multiples_are_right_or_said_to_be_exceptional() {
                 combinations.push(combination);
             }
             let mut met = [0; 2];
-            let mut sums = Sums::<F>::new();
+            let mut sums = Sums::<F>::default();
             for (combinations, expected) in combinations.chunks(97).zip(expected.chunks(97)) {
                 sums.compute(combinations, &table);
                 let affine = super::finish::to_affine(&mut sums);

@@ -42,11 +42,12 @@ impl<F: FieldLanes> Kernel for ToAffine<'_, F> {
         let Sums { points, exceptional, inverter, .. } = self.0;
         inverter.clear();
         for point in points.iter() {
-            inverter.push(point.z);
+            inverter.push(|| point.z.copied());
         }
         inverter.invert(|index, lanes| exceptional[index] |= lanes);
         let mut affine = Vec::with_capacity(points.len() * F::LANES);
-        for (point, inverse) in points.iter().zip(inverter.inverses()) {
+        for (index, point) in points.iter().enumerate() {
+            let inverse = inverter.inverse(index);
             let square = inverse.square();
             let point = super::Affine { x: point.x.mul(&square), y: point.y.mul(&square).mul(inverse) };
             point.store(|_, row| affine.push(row));

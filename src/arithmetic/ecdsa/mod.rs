@@ -12,12 +12,10 @@ mod multiply;
 mod prepare;
 mod single;
 
-use std::any::Any;
-use std::cell::RefCell;
-
 use super::field::{FieldLanes, Inverter, LaneMask, Limbs};
 use super::group::{Affine, AffinePoint, Jacobian};
 use super::platform::OnLanes;
+use super::spare::with_spare;
 use super::table::{GeneratorTable, MULTIPLES, OddMultiples};
 use super::{Platform, Scalar};
 use crate::verdict::Reason;
@@ -70,7 +68,7 @@ pub(crate) fn recover(platform: Platform, block: &[Recovery]) -> Vec<Result<[u8;
             let names: Vec<Named> = self.0.iter().map(|item| item.ephemeral).collect();
             let (points, on_curve) = lift::lift::<F>(&names);
             let combinations = prepare::recovery(self.0, &points);
-            let keys = Sums::<F>::with_spare(|sums| {
+            let keys = with_spare(|sums: &mut Sums<F>| {
                 sums.compute(&combinations, GeneratorTable::of_generator());
                 finish::keys(sums, &combinations)
             });
@@ -97,7 +95,7 @@ pub(crate) fn verify(platform: Platform, block: &[Verification]) -> Vec<Result<(
             let (points, on_curve) = lift::lift::<F>(&names);
             let combinations = prepare::verification(self.0, &points);
             let rs: Vec<Scalar> = self.0.iter().map(|item| item.r).collect();
-            let matching = Sums::<F>::with_spare(|sums| {
+            let matching = with_spare(|sums: &mut Sums<F>| {
                 sums.compute(&combinations, GeneratorTable::of_generator());
                 finish::matches(sums, &combinations, &rs)
             });
@@ -137,7 +135,7 @@ pub(crate) fn combine(platform: Platform, block: &[(Scalar, Scalar, AffinePoint)
                 point: *point,
             };
             let combinations: Vec<_> = self.0.iter().map(combination).collect();
-            Sums::<F>::with_spare(|sums| {
+            with_spare(|sums: &mut Sums<F>| {
                 sums.compute(&combinations, GeneratorTable::of_generator());
                 finish::keys(sums, &combinations)
             })
@@ -158,8 +156,8 @@ pub(crate) struct Sums<F> {
     windows: Vec<Affine<F>>,
 }
 
-impl<F: FieldLanes> Sums<F> {
-    fn new() -> Self {
+impl<F: FieldLanes> Default for Sums<F> {
+    fn default() -> Self {
         Self {
             points: Vec::new(),
             exceptional: Vec::new(),
@@ -170,23 +168,9 @@ impl<F: FieldLanes> Sums<F> {
             windows: Vec::new(),
         }
     }
+}
 
-    /// Has `work` use the room that an earlier block left on this thread, a few megabytes at most, so that no block waits for
-    /// the system's pages.
-    fn with_spare<R>(work: impl FnOnce(&mut Self) -> R) -> R {
-        thread_local! {
-            static SPARE: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
-        }
-        let spare = SPARE.with_borrow_mut(|spare| {
-            let index = spare.iter().position(|sums| sums.is::<Self>())?;
-            spare.swap_remove(index).downcast::<Self>().ok()
-        });
-        let mut sums = spare.unwrap_or_else(|| Box::new(Self::new()));
-        let result = work(&mut sums);
-        SPARE.with_borrow_mut(|spare| spare.push(sums));
-        result
-    }
-
+impl<F: FieldLanes> Sums<F> {
     /// Computes the sums of a block.
     fn compute(&mut self, combinations: &[Combination], table: &GeneratorTable) {
         let groups = combinations.len().div_ceil(F::LANES);

@@ -114,9 +114,16 @@ impl FieldLanes for Avx2 {
 
     #[inline(always)]
     fn multiply_by(&mut self, factor: &Self) {
-        self.magnitude.max(factor.magnitude).at_most(1);
+        self.magnitude.times(factor.magnitude).at_most(6);
         // SAFETY: see above.
-        unsafe { multiply_by(&mut self.limbs, &factor.limbs) }
+        unsafe { multiply_by(&mut self.limbs, &factor.limbs) };
+        self.magnitude = Magnitude::ONE;
+    }
+
+    #[inline(always)]
+    fn copied(&self) -> Self {
+        let [a, b, c, d, e, f, g, h, i] = self.limbs;
+        Self::new([a, b, c, d, e, f, g, h, i], self.magnitude)
     }
 
     #[inline(always)]
@@ -196,72 +203,75 @@ macro_rules! sum {
     };
 }
 
+/// The columns of a product. A macro, like the next, since a function of this size is inlined into none of its callers, and
+/// what it returns to one that multiplies in place is then copied.
+macro_rules! product {
+    ($a:ident, $b:ident) => {{
+        let c0 = sum!($a, $b: 0 0);
+        let c1 = sum!($a, $b: 0 1, 1 0);
+        let c2 = sum!($a, $b: 0 2, 1 1, 2 0);
+        let c3 = sum!($a, $b: 0 3, 1 2, 2 1, 3 0);
+        let c4 = sum!($a, $b: 0 4, 1 3, 2 2, 3 1, 4 0);
+        let c5 = sum!($a, $b: 0 5, 1 4, 2 3, 3 2, 4 1, 5 0);
+        let c6 = sum!($a, $b: 0 6, 1 5, 2 4, 3 3, 4 2, 5 1, 6 0);
+        let c7 = sum!($a, $b: 0 7, 1 6, 2 5, 3 4, 4 3, 5 2, 6 1, 7 0);
+        let c8 = sum!($a, $b: 0 8, 1 7, 2 6, 3 5, 4 4, 5 3, 6 2, 7 1, 8 0);
+        let c9 = sum!($a, $b: 1 8, 2 7, 3 6, 4 5, 5 4, 6 3, 7 2, 8 1);
+        let c10 = sum!($a, $b: 2 8, 3 7, 4 6, 5 5, 6 4, 7 3, 8 2);
+        let c11 = sum!($a, $b: 3 8, 4 7, 5 6, 6 5, 7 4, 8 3);
+        let c12 = sum!($a, $b: 4 8, 5 7, 6 6, 7 5, 8 4);
+        let c13 = sum!($a, $b: 5 8, 6 7, 7 6, 8 5);
+        let c14 = sum!($a, $b: 6 8, 7 7, 8 6);
+        let c15 = sum!($a, $b: 7 8, 8 7);
+        let c16 = sum!($a, $b: 8 8);
+        [c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16]
+    }};
+}
+
+/// The columns of a square.
+macro_rules! square {
+    ($a:ident) => {{
+        let mut d = *$a;
+        for limb in &mut d {
+            *limb = add(*limb, *limb);
+        }
+        let c0 = mul($a[0], $a[0]);
+        let c1 = sum!(d, $a: 0 1);
+        let c2 = add(sum!(d, $a: 0 2), mul($a[1], $a[1]));
+        let c3 = sum!(d, $a: 0 3, 1 2);
+        let c4 = add(sum!(d, $a: 0 4, 1 3), mul($a[2], $a[2]));
+        let c5 = sum!(d, $a: 0 5, 1 4, 2 3);
+        let c6 = add(sum!(d, $a: 0 6, 1 5, 2 4), mul($a[3], $a[3]));
+        let c7 = sum!(d, $a: 0 7, 1 6, 2 5, 3 4);
+        let c8 = add(sum!(d, $a: 0 8, 1 7, 2 6, 3 5), mul($a[4], $a[4]));
+        let c9 = sum!(d, $a: 1 8, 2 7, 3 6, 4 5);
+        let c10 = add(sum!(d, $a: 2 8, 3 7, 4 6), mul($a[5], $a[5]));
+        let c11 = sum!(d, $a: 3 8, 4 7, 5 6);
+        let c12 = add(sum!(d, $a: 4 8, 5 7), mul($a[6], $a[6]));
+        let c13 = sum!(d, $a: 5 8, 6 7);
+        let c14 = add(sum!(d, $a: 6 8), mul($a[7], $a[7]));
+        let c15 = sum!(d, $a: 7 8);
+        let c16 = mul($a[8], $a[8]);
+        [c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16]
+    }};
+}
+
 #[target_feature(enable = "avx2")]
 #[inline(never)]
 fn multiply(a: &Vectors, b: &Vectors) -> Vectors {
-    multiply_inlined(a, b)
+    reduce(product!(a, b))
 }
 
 #[target_feature(enable = "avx2")]
 #[inline(never)]
 fn multiply_by(a: &mut Vectors, b: &Vectors) {
-    *a = multiply_inlined(a, b);
-}
-
-#[target_feature(enable = "avx2")]
-#[inline]
-fn multiply_inlined(a: &Vectors, b: &Vectors) -> Vectors {
-    let c0 = sum!(a, b: 0 0);
-    let c1 = sum!(a, b: 0 1, 1 0);
-    let c2 = sum!(a, b: 0 2, 1 1, 2 0);
-    let c3 = sum!(a, b: 0 3, 1 2, 2 1, 3 0);
-    let c4 = sum!(a, b: 0 4, 1 3, 2 2, 3 1, 4 0);
-    let c5 = sum!(a, b: 0 5, 1 4, 2 3, 3 2, 4 1, 5 0);
-    let c6 = sum!(a, b: 0 6, 1 5, 2 4, 3 3, 4 2, 5 1, 6 0);
-    let c7 = sum!(a, b: 0 7, 1 6, 2 5, 3 4, 4 3, 5 2, 6 1, 7 0);
-    let c8 = sum!(a, b: 0 8, 1 7, 2 6, 3 5, 4 4, 5 3, 6 2, 7 1, 8 0);
-    let c9 = sum!(a, b: 1 8, 2 7, 3 6, 4 5, 5 4, 6 3, 7 2, 8 1);
-    let c10 = sum!(a, b: 2 8, 3 7, 4 6, 5 5, 6 4, 7 3, 8 2);
-    let c11 = sum!(a, b: 3 8, 4 7, 5 6, 6 5, 7 4, 8 3);
-    let c12 = sum!(a, b: 4 8, 5 7, 6 6, 7 5, 8 4);
-    let c13 = sum!(a, b: 5 8, 6 7, 7 6, 8 5);
-    let c14 = sum!(a, b: 6 8, 7 7, 8 6);
-    let c15 = sum!(a, b: 7 8, 8 7);
-    let c16 = sum!(a, b: 8 8);
-    reduce([c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16])
+    *a = reduce(product!(a, b));
 }
 
 #[target_feature(enable = "avx2")]
 #[inline(never)]
 fn square(a: &Vectors) -> Vectors {
-    square_inlined(a)
-}
-
-#[target_feature(enable = "avx2")]
-#[inline]
-fn square_inlined(a: &Vectors) -> Vectors {
-    let mut d = *a;
-    for limb in &mut d {
-        *limb = add(*limb, *limb);
-    }
-    let c0 = mul(a[0], a[0]);
-    let c1 = sum!(d, a: 0 1);
-    let c2 = add(sum!(d, a: 0 2), mul(a[1], a[1]));
-    let c3 = sum!(d, a: 0 3, 1 2);
-    let c4 = add(sum!(d, a: 0 4, 1 3), mul(a[2], a[2]));
-    let c5 = sum!(d, a: 0 5, 1 4, 2 3);
-    let c6 = add(sum!(d, a: 0 6, 1 5, 2 4), mul(a[3], a[3]));
-    let c7 = sum!(d, a: 0 7, 1 6, 2 5, 3 4);
-    let c8 = add(sum!(d, a: 0 8, 1 7, 2 6, 3 5), mul(a[4], a[4]));
-    let c9 = sum!(d, a: 1 8, 2 7, 3 6, 4 5);
-    let c10 = add(sum!(d, a: 2 8, 3 7, 4 6), mul(a[5], a[5]));
-    let c11 = sum!(d, a: 3 8, 4 7, 5 6);
-    let c12 = add(sum!(d, a: 4 8, 5 7), mul(a[6], a[6]));
-    let c13 = sum!(d, a: 5 8, 6 7);
-    let c14 = add(sum!(d, a: 6 8), mul(a[7], a[7]));
-    let c15 = sum!(d, a: 7 8);
-    let c16 = mul(a[8], a[8]);
-    reduce([c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16])
+    reduce(square!(a))
 }
 
 #[target_feature(enable = "avx2")]
@@ -269,7 +279,8 @@ fn square_inlined(a: &Vectors) -> Vectors {
 fn square_times<const K: usize>(elements: &mut [Avx2; K], times: usize) {
     for _ in 0..times {
         for element in elements.iter_mut() {
-            element.limbs = square_inlined(&element.limbs);
+            let limbs = &mut element.limbs;
+            *limbs = reduce(square!(limbs));
         }
     }
 }

@@ -94,7 +94,7 @@ impl<F: FieldLanes> Kernel for Operate<'_, F> {
                 }
                 FieldOperation::SquareRoot => square_root_candidates(&[a])[0],
                 FieldOperation::Invert => {
-                    inverter.push(a);
+                    inverter.push(|| a);
                     a
                 }
                 FieldOperation::Equal => F::splat(&ZERO).select(&F::splat(&[1, 0, 0, 0]), a.equal_lanes(&b)),
@@ -102,7 +102,7 @@ impl<F: FieldLanes> Kernel for Operate<'_, F> {
         }
         if self.operation == FieldOperation::Invert {
             inverter.invert(|_, _| ());
-            results.copy_from_slice(inverter.inverses());
+            results.iter_mut().enumerate().for_each(|(index, result)| *result = *inverter.inverse(index));
         }
         let mut rows = Vec::with_capacity(results.len() * F::LANES);
         for result in results {

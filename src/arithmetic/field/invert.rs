@@ -11,32 +11,63 @@ const MOST_LANES: usize = CHAINS * LaneMask::BITS as usize;
 
 /// Vectors to be inverted together.
 pub(crate) struct Inverter<F> {
-    elements: Vec<F>,
-    /// For each the product of those before it in its chain, and then its inverse.
-    inverses: Vec<F>,
+    /// Rows of what was pushed, and after them whatever is left of earlier ones.
+    rows: Vec<Row<F>>,
+    /// How many were pushed.
+    length: usize,
+    /// The products of all elements of each chain.
+    products: [F; CHAINS],
+}
+
+/// A vector, and what there is of it.
+#[derive(Clone, Copy)]
+struct Row<F> {
+    element: F,
+    /// The product of the elements before it in its chain, and then its inverse.
+    inverse: F,
 }
 
 impl<F: FieldLanes> Inverter<F> {
-    pub(crate) const fn new() -> Self {
-        Self { elements: Vec::new(), inverses: Vec::new() }
+    pub(crate) fn new() -> Self {
+        Self { rows: Vec::new(), length: 0, products: [Self::one(); CHAINS] }
+    }
+
+    #[inline(always)]
+    fn one() -> F {
+        F::splat(&Element::ONE.to_limbs())
     }
 
     /// Forgets what was inverted.
     #[inline(always)]
     pub(crate) fn clear(&mut self) {
-        self.elements.clear();
+        self.length = 0;
+        self.products = [Self::one(); CHAINS];
     }
 
-    /// Appends a vector of magnitude 1.
+    /// Appends a vector of magnitude 1, which is made in its place.
     #[inline(always)]
-    pub(crate) fn push(&mut self, element: F) {
-        self.elements.push(element);
+    pub(crate) fn push(&mut self, element: impl FnOnce() -> F) {
+        if self.length == self.rows.len() {
+            self.grow();
+        }
+        let (row, product) = (&mut self.rows[self.length], &mut self.products[self.length % CHAINS]);
+        row.element = element();
+        row.inverse = product.copied();
+        product.multiply_by(&row.element);
+        self.length += 1;
     }
 
-    /// The inverses, in the order of what was pushed. Magnitude 1.
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self) {
+        let row = Row { element: Self::one(), inverse: Self::one() };
+        self.rows.resize((2 * self.rows.len()).max(64), row);
+    }
+
+    /// The inverse of the vector that was pushed after `index` others. Magnitude 1.
     #[inline(always)]
-    pub(crate) fn inverses(&self) -> &[F] {
-        &self.inverses
+    pub(crate) fn inverse(&self, index: usize) -> &F {
+        &self.rows[index].inverse
     }
 
     /// Inverts every lane of every vector pushed. Lanes that are zero are reported, by the vector's index, and taken for one.
@@ -45,38 +76,25 @@ impl<F: FieldLanes> Inverter<F> {
     /// test for each vector.
     #[inline(always)]
     pub(crate) fn invert(&mut self, mut zero: impl FnMut(usize, LaneMask)) {
-        let one = F::splat(&Element::ONE.to_limbs());
-        let mut products = self.multiply(one);
-        if products.iter().any(|product| product.zero_lanes() != 0) {
-            for (index, element) in self.elements.iter_mut().enumerate() {
+        if self.products.iter().any(|product| product.zero_lanes() != 0) {
+            self.products = [Self::one(); CHAINS];
+            for (index, Row { element, inverse }) in self.rows[..self.length].iter_mut().enumerate() {
                 let lanes = element.zero_lanes();
                 if lanes != 0 {
                     zero(index, lanes);
-                    *element = element.select(&one, lanes);
+                    *element = element.select(&Self::one(), lanes);
                 }
+                let product = &mut self.products[index % CHAINS];
+                *inverse = product.copied();
+                product.multiply_by(element);
             }
-            products = self.multiply(one);
         }
-        invert_lanes(&mut products);
-        for (index, (element, inverse)) in self.elements.iter().zip(&mut self.inverses).enumerate().rev() {
-            let suffix = &mut products[index % CHAINS];
+        invert_lanes(&mut self.products);
+        for (index, Row { element, inverse }) in self.rows[..self.length].iter_mut().enumerate().rev() {
+            let suffix = &mut self.products[index % CHAINS];
             inverse.multiply_by(suffix);
             suffix.multiply_by(element);
         }
-    }
-
-    /// The products before each element, in its chain, and those of the whole chains.
-    #[inline(always)]
-    fn multiply(&mut self, one: F) -> [F; CHAINS] {
-        let mut products = [one; CHAINS];
-        self.inverses.clear();
-        self.inverses.reserve(self.elements.len());
-        for (index, element) in self.elements.iter().enumerate() {
-            let product = &mut products[index % CHAINS];
-            self.inverses.push(*product);
-            product.multiply_by(element);
-        }
-        products
     }
 }
 

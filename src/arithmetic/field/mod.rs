@@ -75,11 +75,17 @@ pub(crate) trait FieldLanes: Copy + Send + Sync + 'static {
     /// The product, of magnitude 1. Takes magnitude 1, or for one factor what [`operand`](Self::operand) gives.
     fn mul(&self, other: &Self) -> Self;
 
-    /// Becomes its product with a factor, both of magnitude 1: [`mul`](Self::mul) in place, since a vector in memory takes long to
-    /// move.
+    /// Becomes its product with a factor: [`mul`](Self::mul) in place, since a vector in memory takes long to move.
     #[inline(always)]
     fn multiply_by(&mut self, factor: &Self) {
         *self = self.mul(factor);
+    }
+
+    /// A copy. `Copy` makes one by a call of `memcpy` where a vector is longer than the compiler takes for short; such calls were a
+    /// fourteenth of the time of a batch check's sum.
+    #[inline(always)]
+    fn copied(&self) -> Self {
+        *self
     }
 
     /// The square, of magnitude 1, from magnitude 1.

@@ -64,7 +64,7 @@ pub(crate) fn add_pairs<F: FieldLanes>(
     inverter.clear();
     for group in points.chunks_exact(per_group) {
         for pair in group.chunks_exact(2) {
-            inverter.push(pair[0].sum_denominator(&pair[1]));
+            inverter.push(|| pair[0].sum_denominator(&pair[1]));
         }
     }
     inverter.invert(|index, lanes| exceptional[index / pairs] |= lanes);
@@ -73,7 +73,7 @@ pub(crate) fn add_pairs<F: FieldLanes>(
         let (from, to) = (group * per_group, group * left);
         for pair in 0..pairs {
             let [first, second] = [points[from + 2 * pair], points[from + 2 * pair + 1]];
-            points[to + pair] = first.sum(&second, &inverter.inverses()[group * pairs + pair]);
+            points[to + pair] = first.sum(&second, inverter.inverse(group * pairs + pair));
         }
         if left > pairs {
             points[to + pairs] = points[from + 2 * pairs];

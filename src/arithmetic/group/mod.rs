@@ -100,7 +100,7 @@ impl<F: FieldLanes> Jacobian<F> {
         // 4 b^2.
         let c = b2.square();
         let y = e.mul(&d.sub::<1>(&x).operand()).sub::<2>(&c.add(&c)).carry();
-        self.z = self.y.add(&self.y).operand().mul(&self.z);
+        self.z.multiply_by(&self.y.add(&self.y).operand());
         self.x = x;
         self.y = y;
     }
@@ -132,7 +132,7 @@ impl<F: FieldLanes> Jacobian<F> {
         let v = self.x.mul(&hh);
         let x = r.square().sub::<3>(&v.add(&v).add(&hhh)).carry();
         let y = r.mul(&v.sub::<1>(&x).operand()).sub::<1>(&self.y.mul(&hhh)).carry();
-        self.z = self.z.mul(&h);
+        self.z.multiply_by(&h);
         self.x = x;
         self.y = y;
         h

@@ -141,11 +141,19 @@ pub(crate) fn peers(arguments: &[String]) -> Result<(), String> {
 
 fn print(row: &Row<'_>, platform: Platform, measured: &[Measured]) {
     println!("\n{}, ours in {}", row.title(), platform.name());
-    println!("  {:<28} {:>7} {:>12} {:>10} {:>14}", "", "threads", "ns an item", "cycles", "ratio to ours");
+    println!(
+        "  {:<28} {:>7} {:>12} {:>14} {:>10} {:>14}",
+        "", "threads", "ns an item", "to one thread", "cycles", "ratio to ours"
+    );
     for line in measured {
+        let mut with_one = measured.iter().filter(|other| other.contender == line.contender && other.threads == "1");
+        let gain = with_one.next().map_or_else(|| "-".to_owned(), |one| format!("{:.2}", one.median / line.median));
         let cycles = line.cycles.map_or_else(|| "-".to_owned(), |cycles| format!("{cycles:.0}"));
         let ratio = line.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
-        println!("  {:<28} {:>7} {:>12.1} {cycles:>10} {ratio:>14}", line.contender, line.threads, line.median);
+        println!(
+            "  {:<28} {:>7} {:>12.1} {gain:>14} {cycles:>10} {ratio:>14}",
+            line.contender, line.threads, line.median
+        );
     }
 }
 
