@@ -70,7 +70,8 @@ impl Cut {
         if run >= RUN_OF_A_THREAD {
             return Self { run, tasks: 1 };
         }
-        let runs = items.div_ceil(RUN).max(1);
+        // No longer than needed: what is checked along with a false item goes another way.
+        let runs = items.div_ceil(RUN_OF_A_THREAD).max(1);
         let run = items.div_ceil(runs).max(1);
         Self { run, tasks: threads.div_ceil(runs).min(run.div_ceil(SHARE)) }
     }
@@ -125,7 +126,7 @@ impl OnLanes for Prove<'_> {
         let (mut tried, mut failed) = (0, 0);
         for (number, proven) in proven.chunks_mut(part).enumerate() {
             let start = number * part;
-            let holds = equation.holds::<F>(start..start + proven.len(), tasks);
+            let holds = equation.holds::<F>(start..start + proven.len(), tasks.min(proven.len().div_ceil(SHARE)));
             proven.fill(holds);
             record.enter(holds);
             (tried, failed) = (tried + 1, failed + usize::from(!holds));
@@ -134,5 +135,41 @@ impl OnLanes for Prove<'_> {
             }
         }
         proven
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_bounded_and_give_every_thread_work() {
+        let lengths = [0, 1, 31, 32, 33, 64, 1023, 1024, 1025, 2047, 2048, 4095, 4096, 4097, 130_000];
+        for (items, threads) in
+            lengths.into_iter().flat_map(|items| [1, 2, 3, 7, 16, 128].map(|threads| (items, threads)))
+        {
+            let Cut { run, tasks } = Cut::new(items, threads);
+            assert!((1..=RUN).contains(&run), "{items} items on {threads} threads: runs of {run}");
+            assert!(
+                tasks == 1 || run <= RUN_OF_A_THREAD && run.div_ceil(tasks) > SHARE / 2,
+                "{items}, {threads}: {tasks}"
+            );
+            let shares = items.div_ceil(run) * tasks;
+            assert!(shares >= threads.min(items / SHARE), "{items} items on {threads} threads: {shares} shares");
+        }
+    }
+
+    #[test]
+    fn a_few_items_are_one_run_and_many_have_runs_for_each_thread() {
+        let cut = |items, threads| {
+            let Cut { run, tasks } = Cut::new(items, threads);
+            (run, tasks)
+        };
+        assert_eq!(cut(64, 2), (64, 2));
+        assert_eq!(cut(1024, 2), (1024, 2));
+        assert_eq!(cut(1024, 16), (1024, 16));
+        assert_eq!(cut(4096, 16), (1024, 4));
+        assert_eq!(cut(16_384, 2), (4096, 1));
+        assert_eq!(cut(4096, 1), (4096, 1));
     }
 }
