@@ -5,7 +5,6 @@
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
-use crate::arithmetic::ecdsa::Recovery;
 use crate::batch::Batch;
 use crate::key_book::KeyBook;
 use crate::scheme::ecdsa::{Address, KeyBytes, RecoverBatch, Signer};
@@ -74,7 +73,8 @@ pub(crate) fn recover_hinted<E>(
             let candidates = candidates(batch, hints, book);
             let subject = |candidate: &Candidate| {
                 let key = named(&KeyBytes::Uncompressed(candidate.signer.public_key));
-                Some(Subject { recovery: recovery(batch, candidate.index)?, key })
+                let recovery = prepare_recovery(&batch.get(candidate.index)?.ok()?).ok()?;
+                Some(Subject { recovery, key })
             };
             let proven = prove(cpu.platform, &candidates, |run| claims(cpu.platform, run.iter().map(subject)));
             (candidates, proven)
@@ -121,15 +121,10 @@ struct Candidate {
 fn candidates(batch: &RecoverBatch, hints: Hints<'_>, book: &KeyBook) -> Vec<Candidate> {
     let candidate = |(index, sender): (usize, &Option<Address>)| {
         let sender = sender.as_ref()?;
-        recovery(batch, index)?;
+        batch.get(index)?.ok()?.check().ok()?;
         Some(Candidate { index, signer: book.get(sender)? })
     };
     hints.senders.par_iter().enumerate().with_min_len(CANDIDATES_PER_TASK).filter_map(candidate).collect()
-}
-
-/// What is to be recovered of an item that passes every check but those of the curve.
-fn recovery(batch: &RecoverBatch, index: usize) -> Option<Recovery> {
-    prepare_recovery(&batch.get(index)?.ok()?).ok()
 }
 
 /// The items without a signer, among them those that did not parse.

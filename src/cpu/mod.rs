@@ -106,7 +106,13 @@ impl CpuBackend {
         digests
     }
 
-    /// Checks a batch in blocks of about one size, as many for each thread.
+    /// Items of a block, so that blocks are of about one size, as many for each thread.
+    fn block(&self, items: usize) -> usize {
+        let blocks = items.div_ceil(ecdsa::BLOCK).next_multiple_of(self.threads());
+        items.div_ceil(blocks.max(1)).next_multiple_of(LANES).max(LANES)
+    }
+
+    /// Checks a batch in such blocks.
     fn check_blocks<C: Columns, T: Send>(
         &self,
         batch: &Batch<C>,
@@ -116,11 +122,9 @@ impl CpuBackend {
             // They are done before another thread has woken.
             return check(BlockItems { batch, indices: 0..batch.len() }).into_iter().map(Verdict::from).collect();
         }
-        let threads = self.threads();
-        let blocks = batch.len().div_ceil(ecdsa::BLOCK).next_multiple_of(threads);
-        let size = batch.len().div_ceil(blocks.max(1)).next_multiple_of(LANES);
+        let size = self.block(batch.len());
         self.install(|| {
-            (0..batch.len().div_ceil(size.max(1)))
+            (0..batch.len().div_ceil(size))
                 .into_par_iter()
                 .flat_map_iter(|block| {
                     let indices = block * size..batch.len().min((block + 1) * size);

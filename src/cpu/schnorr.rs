@@ -4,7 +4,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterato
 use rayon::slice::ParallelSlice;
 
 use crate::arithmetic::batch_equation::{Claim, Claims};
-use crate::arithmetic::ecdsa::{BLOCK, Named, combine, lift};
+use crate::arithmetic::ecdsa::{Named, combine, lift};
 use crate::arithmetic::{Platform, Scalar, limbs};
 use crate::scheme::schnorr::{SchnorrBatch, SchnorrItem};
 use crate::verdict::{Reason, Verdict};
@@ -43,8 +43,8 @@ impl CpuBackend {
                 }
             }
             let rest: Vec<usize> = (0..batch.len()).filter(|place| !proven[*place]).collect();
-            let exact: Vec<_> =
-                rest.par_chunks(BLOCK).flat_map_iter(|places| verify_exactly(self.platform, batch, places)).collect();
+            let blocks = rest.par_chunks(self.block(rest.len())).with_max_len(1);
+            let exact: Vec<_> = blocks.flat_map_iter(|places| verify_exactly(self.platform, batch, places)).collect();
             let mut verdicts = vec![Verdict::Valid(()); batch.len()];
             for (place, verdict) in rest.iter().zip(exact) {
                 verdicts[*place] = verdict.into();
