@@ -15,6 +15,8 @@ pub(crate) mod batch_equation;
 mod digits;
 pub(crate) mod ecdsa;
 pub mod field;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod frame;
 mod glv;
 pub(crate) mod group;
 pub(crate) mod limbs;

@@ -13,6 +13,7 @@ use std::arch::x86_64::{
     _mm256_unpackhi_epi64, _mm256_unpacklo_epi64,
 };
 
+use super::super::frame::{Aligned, align_frame};
 use super::{FieldLanes, Kernel, LaneMask, Limbs, Magnitude};
 
 /// The limbs of four elements, least significant first.
@@ -49,6 +50,7 @@ impl FieldLanes for Avx2 {
         #[target_feature(enable = "avx2")]
         #[inline(never)]
         fn run<K: Kernel>(kernel: K) -> K::Output {
+            align_frame::<V>();
             kernel.run()
         }
         // SAFETY: see above.
@@ -70,7 +72,7 @@ impl FieldLanes for Avx2 {
     fn store(&self, mut put: impl FnMut(usize, Limbs)) {
         self.magnitude.at_most(7);
         // SAFETY: see above.
-        let rows = unsafe { store(&self.limbs) };
+        let Aligned(rows) = unsafe { store(&self.limbs) };
         for (lane, row) in rows.into_iter().enumerate() {
             put(lane, row);
         }
@@ -259,24 +261,28 @@ macro_rules! square {
 #[target_feature(enable = "avx2")]
 #[inline(never)]
 fn multiply(a: &Vectors, b: &Vectors) -> Vectors {
+    align_frame::<V>();
     reduce(product!(a, b))
 }
 
 #[target_feature(enable = "avx2")]
 #[inline(never)]
 fn multiply_by(a: &mut Vectors, b: &Vectors) {
+    align_frame::<V>();
     *a = reduce(product!(a, b));
 }
 
 #[target_feature(enable = "avx2")]
 #[inline(never)]
 fn square(a: &Vectors) -> Vectors {
+    align_frame::<V>();
     reduce(square!(a))
 }
 
 #[target_feature(enable = "avx2")]
 #[inline(never)]
 fn square_times<const K: usize>(elements: &mut [Avx2; K], times: usize) {
+    align_frame::<V>();
     for _ in 0..times {
         for element in elements.iter_mut() {
             let limbs = &mut element.limbs;
@@ -379,7 +385,8 @@ fn load(rows: [&Limbs; 4]) -> Vectors {
 
 #[target_feature(enable = "avx2")]
 #[inline(never)]
-fn store(limbs: &Vectors) -> [Limbs; 4] {
+fn store(limbs: &Vectors) -> Aligned<[Limbs; 4]> {
+    align_frame::<V>();
     let l = canonical(limbs);
     let words = [
         or(or(l[0], shl::<29>(l[1])), shl::<58>(l[2])),
@@ -387,8 +394,8 @@ fn store(limbs: &Vectors) -> [Limbs; 4] {
         or(or(shr::<12>(l[4]), shl::<17>(l[5])), shl::<46>(l[6])),
         or(or(shr::<18>(l[6]), shl::<11>(l[7])), shl::<40>(l[8])),
     ];
-    let mut rows = [[0; 4]; 4];
-    for (row, words) in rows.iter_mut().zip(transposed(words)) {
+    let mut rows = Aligned([[0; 4]; 4]);
+    for (row, words) in rows.0.iter_mut().zip(transposed(words)) {
         // SAFETY: a row is 32 bytes, and the store needs no alignment.
         unsafe { _mm256_storeu_si256(std::ptr::from_mut(row).cast(), words) };
     }
@@ -425,6 +432,7 @@ fn select(a: &Vectors, b: &Vectors, mask: LaneMask) -> Vectors {
 #[inline(never)]
 #[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "four bits")]
 fn zero_lanes(limbs: &Vectors) -> LaneMask {
+    align_frame::<V>();
     let mut any = _mm256_setzero_si256();
     for limb in canonical(limbs) {
         any = or(any, limb);

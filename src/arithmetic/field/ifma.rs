@@ -17,6 +17,7 @@ use std::arch::x86_64::{
     _mm512_storeu_si512, _mm512_sub_epi64 as sub, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
 };
 
+use super::super::frame::{Aligned, align_frame};
 use super::{FieldLanes, Kernel, LaneMask, Limbs, Magnitude};
 
 /// The limbs of eight elements, least significant first.
@@ -58,6 +59,7 @@ impl FieldLanes for Ifma {
         #[target_feature(enable = "avx512f,avx512ifma")]
         #[inline(never)]
         fn run<K: Kernel>(kernel: K) -> K::Output {
+            align_frame::<V>();
             kernel.run()
         }
         // SAFETY: see above.
@@ -194,6 +196,7 @@ fn carry(mut limbs: Vectors) -> Vectors {
 #[target_feature(enable = "avx512f,avx512ifma")]
 #[inline(never)]
 fn multiply(a: &Vectors, b: &Vectors) -> Vectors {
+    align_frame::<V>();
     // Two sums a column, of the low and the high halves of products, so that additions do not wait for each other.
     let (mut lows, mut highs) = ([zero(); 10], [zero(); 10]);
     for i in 0..5 {
@@ -211,6 +214,7 @@ fn multiply(a: &Vectors, b: &Vectors) -> Vectors {
 #[target_feature(enable = "avx512f,avx512ifma")]
 #[inline(never)]
 fn square(a: &Vectors) -> Vectors {
+    align_frame::<V>();
     square_inlined(a)
 }
 
@@ -239,6 +243,7 @@ fn square_inlined(a: &Vectors) -> Vectors {
 #[target_feature(enable = "avx512f,avx512ifma")]
 #[inline(never)]
 fn square_times<const K: usize>(elements: &mut [Ifma; K], times: usize) {
+    align_frame::<V>();
     for _ in 0..times {
         for element in elements.iter_mut() {
             element.limbs = square_inlined(&element.limbs);
@@ -333,6 +338,7 @@ fn load(rows: [&Limbs; 8]) -> Vectors {
 #[target_feature(enable = "avx512f,avx512ifma")]
 #[inline(never)]
 fn store(limbs: &Vectors) -> [Limbs; 8] {
+    align_frame::<V>();
     let l = canonical(limbs);
     let words = [
         or(l[0], shl::<52>(l[1])),
@@ -340,12 +346,12 @@ fn store(limbs: &Vectors) -> [Limbs; 8] {
         or(shr::<24>(l[2]), shl::<28>(l[3])),
         or(shr::<36>(l[3]), shl::<16>(l[4])),
     ];
-    let mut columns = [[0; 8]; 4];
-    for (column, words) in columns.iter_mut().zip(words) {
+    let mut columns = Aligned([[0; 8]; 4]);
+    for (column, words) in columns.0.iter_mut().zip(words) {
         // SAFETY: a column is 64 bytes, and the store needs no alignment.
         unsafe { _mm512_storeu_si512(std::ptr::from_mut(column).cast(), words) };
     }
-    std::array::from_fn(|lane| std::array::from_fn(|word| columns[word][lane]))
+    std::array::from_fn(|lane| std::array::from_fn(|word| columns.0[word][lane]))
 }
 
 #[target_feature(enable = "avx512f,avx512ifma")]
@@ -361,6 +367,7 @@ fn select(a: &Vectors, b: &Vectors, mask: LaneMask) -> Vectors {
 #[target_feature(enable = "avx512f,avx512ifma")]
 #[inline(never)]
 fn zero_lanes(limbs: &Vectors) -> LaneMask {
+    align_frame::<V>();
     let mut any = zero();
     for limb in canonical(limbs) {
         any = or(any, limb);

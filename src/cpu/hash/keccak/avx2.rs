@@ -12,6 +12,7 @@ use std::arch::x86_64::{
 
 use super::permutation::permute;
 use super::{RATE, States};
+use crate::arithmetic::frame::align_frame;
 
 const LANES: usize = 4;
 
@@ -64,6 +65,7 @@ macro_rules! rotate {
 
 #[target_feature(enable = "avx2")]
 fn absorb(states: &mut States<LANES>, blocks: [&[u8; RATE]; LANES]) {
+    align_frame::<__m256i>();
     let mut a = [splat(0); 25];
     for (words, state) in a.iter_mut().zip(states.iter()) {
         *words = load(state);
