@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 use phalanx::Verifier;
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 
-use super::{Answer, Row, Work};
+use super::{Answer, BatchWork, Row, Work};
 
 /// How often each contender is timed.
 pub(super) const ROUNDS: usize = 21;
 
 /// How long a contender works each time it is timed, at least: well above what a clock's reading or a thread's waking takes.
 const AT_LEAST: Duration = Duration::from_millis(15);
+
+/// Ours where each batch is handed in from outside the pool: what its threads' waking takes comes on top.
+const FROM_OUTSIDE: &str = "phalanx, called from outside";
 
 /// What a contender took for an item: medians over the rounds.
 pub(super) struct Measured {
@@ -51,6 +54,9 @@ pub(super) fn row(
             }
             turns.push(Turn::new(contender.name, threads, verifier, &contender.work, row.items));
         }
+    }
+    if let (Work::Batch(_), [_, .., (threads, verifier)]) = (&row.ours.work, verifiers) {
+        turns.push(Turn::from_outside(threads, verifier, &row.ours.work, row.items));
     }
     for round in 0..ROUNDS {
         // Each goes first as often as any other.
@@ -92,6 +98,8 @@ struct Turn<'a> {
     verifier: &'a Verifier,
     work: &'a Work<'a>,
     items: usize,
+    /// Whether its batches are handed to the pool one by one, by a thread that sleeps meanwhile.
+    from_outside: bool,
     /// Items it is timed over: a multiple of the row's for whole batches.
     quantum: usize,
     nanoseconds: Vec<f64>,
@@ -107,20 +115,42 @@ impl<'a> Turn<'a> {
         items: usize,
     ) -> Self {
         let quantum = if matches!(work, Work::Each(_)) { 16 } else { items };
-        let mut turn =
-            Self { contender, threads, verifier, work, items, quantum, nanoseconds: Vec::new(), cycles: Vec::new() };
-        // The first run of each size warms caches, tables and predictors, and is not counted.
-        while turn.run() < AT_LEAST {
-            turn.quantum *= 2;
+        Self {
+            contender,
+            threads,
+            verifier,
+            work,
+            items,
+            from_outside: false,
+            quantum,
+            nanoseconds: Vec::new(),
+            cycles: Vec::new(),
         }
-        turn
+        .warmed_up()
     }
 
-    /// Works over the quantum.
+    /// Ours, called by a thread that is none of the pool's.
+    fn from_outside(threads: &'static str, verifier: &'a Verifier, work: &'a Work<'a>, items: usize) -> Self {
+        Self { from_outside: true, ..Self::new(FROM_OUTSIDE, threads, verifier, work, items) }.warmed_up()
+    }
+
+    /// The first run of each size warms caches, tables and predictors, and is not counted.
+    fn warmed_up(mut self) -> Self {
+        while self.run() < AT_LEAST {
+            self.quantum *= 2;
+        }
+        self
+    }
+
+    /// Works over the quantum, called by a thread of the pool: batch after batch, or for peers item after item on every thread.
     fn run(&self) -> Duration {
+        let batches = |work: &BatchWork<'_>| {
+            (0..self.quantum / self.items).for_each(|_| drop(black_box(work(self.verifier))));
+        };
         let started = Instant::now();
         match self.work {
-            Work::Batch(work) => (0..self.quantum / self.items).for_each(|_| drop(black_box(work(self.verifier)))),
+            Work::Batch(work) if self.from_outside => batches(work),
+            Work::Batch(work) => self.verifier.cpu_backend().install(|| batches(work)),
             Work::OneThread(work) => (0..self.quantum / self.items).for_each(|_| drop(black_box(work()))),
             Work::Each(work) => self.verifier.cpu_backend().install(|| {
                 (0..self.quantum).into_par_iter().with_min_len(16).for_each(|index| {
