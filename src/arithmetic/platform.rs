@@ -86,6 +86,18 @@ impl Platform {
         self.run(Few)
     }
 
+    /// Items for each thread from which on a batch check is sooner done than the exact way.
+    pub(crate) fn proven_from(self) -> usize {
+        struct ProvenFrom;
+        impl OnLanes for ProvenFrom {
+            type Output = usize;
+            fn run<F: FieldLanes>(self) -> usize {
+                F::PROVEN_FROM
+            }
+        }
+        self.run(ProvenFrom)
+    }
+
     /// Has this form do `work`.
     pub(crate) fn run<W: OnLanes>(self, work: W) -> W::Output {
         match self.0 {

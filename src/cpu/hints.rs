@@ -66,11 +66,13 @@ pub(crate) fn recover_hinted<E>(
     book: &KeyBook,
     recover: impl FnOnce(&RecoverBatch) -> Result<Vec<Verdict<Signer>>, E>,
 ) -> Result<(Vec<Verdict<Signer>>, HintReport), E> {
-    // A few are recovered as soon as proven.
-    let believed = batch.len() > cpu.platform.few() && hints.source.credit.extends_to(batch.len());
+    let believed = cpu.proves(batch.len()) && hints.source.credit.extends_to(batch.len());
     let (candidates, proven) = if believed {
         cpu.install(|| {
             let candidates = candidates(batch, hints, book);
+            if !cpu.proves(candidates.len()) {
+                return (Vec::new(), Vec::new());
+            }
             let subject = |candidate: &Candidate| {
                 let key = named(&KeyBytes::Uncompressed(candidate.signer.public_key));
                 let recovery = prepare_recovery(&batch.get(candidate.index)?.ok()?).ok()?;

@@ -45,6 +45,8 @@ const TASK_BYTES: usize = 1 << 16;
 pub struct CpuBackend {
     pool: Option<rayon::ThreadPool>,
     platform: Platform,
+    /// From how many items on they are put to the batch check, where something else was asked for than what pays.
+    proving_from: Option<usize>,
     /// How batch checks of BIP-340 signatures fared.
     schnorr_credit: Credit,
 }
@@ -64,6 +66,18 @@ impl CpuBackend {
     #[must_use]
     pub fn on_platform(self, platform: Platform) -> Self {
         Self { platform, ..self }
+    }
+
+    /// The same backend, putting any batch of so many items and more to the batch check, whether or not that pays on this machine:
+    /// what tests and measurements ask. Verdicts do not depend on it.
+    #[must_use]
+    pub fn proving_from(self, items: usize) -> Self {
+        Self { proving_from: Some(items), ..self }
+    }
+
+    /// Whether so many items are to be put to the batch check before the exact way.
+    fn proves(&self, items: usize) -> bool {
+        items >= self.proving_from.unwrap_or_else(|| self.platform.proven_from() * self.threads())
     }
 
     /// How many threads it works on.

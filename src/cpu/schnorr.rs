@@ -18,12 +18,12 @@ const ITEMS_PER_TASK: usize = 256;
 impl CpuBackend {
     /// Verifies every BIP-340 signature, in order.
     ///
-    /// They are put to the randomised batch check; the reason of one that is invalid, and the verdict on what was checked with
+    /// Many are put to the randomised batch check; the reason of one that is invalid, and the verdict on what was checked with
     /// it, is that of the exact check.
     #[must_use]
     pub fn verify_schnorr(&self, batch: &SchnorrBatch) -> Vec<Verdict<()>> {
-        if batch.len() <= self.platform.few() {
-            // They are done before another thread has woken, and no sooner in a batch.
+        if batch.len() <= self.platform.few() && !self.proves(batch.len()) {
+            // They are done before another thread has woken.
             let places: Vec<usize> = (0..batch.len()).collect();
             return verify_exactly(self.platform, batch, &places).into_iter().map(Verdict::from).collect();
         }
@@ -34,7 +34,7 @@ impl CpuBackend {
                 .map(|place| checked(batch, place).is_ok())
                 .collect();
             let open: Vec<usize> = checked.iter().enumerate().filter_map(|(place, ok)| ok.then_some(place)).collect();
-            let credited = self.schnorr_credit.extends_to(open.len());
+            let credited = self.proves(open.len()) && self.schnorr_credit.extends_to(open.len());
             let mut proven = vec![false; batch.len()];
             if credited {
                 let proofs = prove(self.platform, &open, |run| claims(self.platform, batch, run));

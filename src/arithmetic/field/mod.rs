@@ -47,6 +47,11 @@ pub(crate) trait FieldLanes: Copy + Send + Sync + 'static {
     /// `benches/record`, batches of 1 to 8).
     const FEW: usize;
 
+    /// Items for each thread from which on a batch check is sooner done than the exact way: it takes a time for itself, however
+    /// few the items are, and gains less by threads. As `2026-11-26-hints.csv` under `benches/record` has it for recovery
+    /// with hints on 1 to 16 threads.
+    const PROVEN_FROM: usize;
+
     /// Calls `kernel`, not inlined, compiled with the features that the form needs.
     fn outlined<K: Kernel>(kernel: K) -> K::Output;
 

@@ -6,6 +6,7 @@ use super::{FieldLanes, Kernel, LaneMask, Limbs};
 impl FieldLanes for Element {
     const LANES: usize = 1;
     const FEW: usize = 8;
+    const PROVEN_FROM: usize = 16;
 
     #[inline(always)]
     fn outlined<K: Kernel>(kernel: K) -> K::Output {
