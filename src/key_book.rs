@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::arithmetic::batch_equation::is_on_curve;
 use crate::arithmetic::field::portable::Element;
 use crate::arithmetic::group::AffinePoint;
-use crate::cpu::keccak256;
+use crate::cpu::{keccak256, keccak256_of_keys};
 use crate::scheme::ecdsa::{Address, Signer};
 
 /// Entries that compete for the same place.
@@ -84,14 +84,25 @@ impl KeyBook {
     /// Adds a key, x and y of 32 bytes each, big-endian; returns its address, or `None` if it is no point of the curve.
     #[allow(clippy::must_use_candidate, reason = "it is called to add")]
     pub fn add(&self, public_key: &[u8; 64]) -> Option<Address> {
-        let [x, y] = coordinates(public_key)?;
-        if !is_on_curve(&AffinePoint { x: x.to_limbs(), y: y.to_limbs() }) {
-            return None;
+        let signer = is_key(public_key).then(|| signer(public_key, &keccak256(public_key)))?;
+        self.learn(&signer);
+        Some(signer.address)
+    }
+
+    /// Adds keys as [`KeyBook::add`] does, and spares those that it holds. The addresses they come with are not relied on.
+    pub(crate) fn add_each(&self, signers: impl Iterator<Item = Signer>) {
+        let new = signers.filter(|signer| !self.holds(signer) && is_key(&signer.public_key));
+        let keys: Vec<[u8; 64]> = new.map(|signer| signer.public_key).collect();
+        let mut digests = vec![[0; 32]; keys.len()];
+        keccak256_of_keys(&keys, &mut digests);
+        for (key, digest) in keys.iter().zip(&digests) {
+            self.learn(&signer(key, digest));
         }
-        let mut address = [0; 20];
-        address.copy_from_slice(&keccak256(public_key)[12..]);
-        self.learn(&Signer { public_key: *public_key, address });
-        Some(address)
+    }
+
+    /// Whether it holds a key by that address; that it was asked does not count as a use.
+    fn holds(&self, signer: &Signer) -> bool {
+        self.with_set(&signer.address, |set| set.iter().flatten().any(|entry| entry.signer == *signer))
     }
 
     /// Adds a key on the curve with its address.
@@ -135,8 +146,17 @@ impl std::fmt::Debug for KeyBook {
     }
 }
 
-/// The point of a key, if its coordinates are below p.
-fn coordinates(public_key: &[u8; 64]) -> Option<[Element; 2]> {
+/// Whether it is a point of the curve, by coordinates below p.
+fn is_key(public_key: &[u8; 64]) -> bool {
     let (halves, _) = public_key.as_chunks::<32>();
-    Some([Element::from_be_bytes(&halves[0])?, Element::from_be_bytes(&halves[1])?])
+    let [x, y] = [&halves[0], &halves[1]].map(Element::from_be_bytes);
+    let point = x.zip(y).map(|(x, y)| AffinePoint { x: x.to_limbs(), y: y.to_limbs() });
+    point.is_some_and(|point| is_on_curve(&point))
+}
+
+/// A key with the address that its Keccak-256 digest gives.
+fn signer(public_key: &[u8; 64], digest: &[u8; 32]) -> Signer {
+    let mut address = [0; 20];
+    address.copy_from_slice(&digest[12..]);
+    Signer { public_key: *public_key, address }
 }

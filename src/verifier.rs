@@ -29,6 +29,9 @@ pub struct VerifierConfig {
     pub backend: BackendChoice,
     /// Threads of a pool of its own, zero for one for each core; `None` for the rayon pool it is called from.
     pub threads: Option<usize>,
+    /// From how many items on they are put to the batch check; `None` for where it gains
+    /// ([`CpuBackend::with_batch_check_threshold`]).
+    pub batch_check_threshold: Option<usize>,
     /// Bytes of a GPU's memory in all: less of it makes smaller dispatches. `None` for a quarter of what the adapter gives one buffer,
     /// at most a gibibyte.
     pub gpu_memory: Option<u64>,
@@ -102,6 +105,10 @@ impl Verifier {
     /// An error if what was asked for is not there or could never serve.
     pub fn new(config: &VerifierConfig) -> Result<Self, Error> {
         let cpu = config.threads.map_or_else(|| Ok(CpuBackend::default()), CpuBackend::with_threads)?;
+        let cpu = match config.batch_check_threshold {
+            Some(items) => cpu.with_batch_check_threshold(items),
+            None => cpu,
+        };
         if config.backend.is_cpu() {
             return Ok(Self::on_cpu(cpu, "asked for"));
         }
@@ -234,7 +241,7 @@ impl Verifier {
     }
 
     /// Recovers the signer of every item, sparing the recovery where a hint names a signer whose key is in the key book and
-    /// the randomised batch check proves it. Verdicts are those of [`Verifier::recover`], whatever the hints; the keys that
+    /// the randomised batch check proves it; in batches that are large enough to gain by it. Verdicts are those of [`Verifier::recover`], whatever the hints; the keys that
     /// are recovered go into the book.
     pub fn recover_hinted(
         &self,

@@ -104,7 +104,7 @@ proptest! {
 
 #[test]
 fn keys_are_learned_from_recoveries_and_proven_from_then_on() {
-    let verifier = common::prover(CpuBackend::default());
+    let verifier = common::batch_checker(CpuBackend::default());
     let batch: RecoverBatch = (0..40).map(|index| item(index, index)).collect();
     let senders: Vec<_> = (0..40).map(|index| Some(address(index))).collect();
     let source = HintSource::new();
@@ -119,7 +119,7 @@ fn keys_are_learned_from_recoveries_and_proven_from_then_on() {
 
 #[test]
 fn fewer_and_more_hints_than_items_are_taken_as_they_are() {
-    let verifier = common::prover(CpuBackend::default());
+    let verifier = common::batch_checker(CpuBackend::default());
     let batch: RecoverBatch = (0..5).map(|index| item(index, index)).collect();
     let expected = verifier.recover(&batch).unwrap();
     for count in [0, 1, 4, 5, 6, 50] {
@@ -137,7 +137,7 @@ fn fewer_and_more_hints_than_items_are_taken_as_they_are() {
 /// Every hint is wrong, in every batch: how many items are put to a batch check in vain is bounded.
 #[test]
 fn a_source_of_wrong_hints_is_soon_believed_no_more() {
-    let verifier = common::prover(CpuBackend::default());
+    let verifier = common::batch_checker(CpuBackend::default());
     for secret in 0..64 {
         verifier.key_book().add(&key(secret));
     }
@@ -170,7 +170,7 @@ fn a_source_of_wrong_hints_is_soon_believed_no_more() {
 /// One wrong hint in each batch of many does not cost the source its credit, and a few more do.
 #[test]
 fn a_few_wrong_hints_are_tolerated() {
-    let verifier = common::prover(CpuBackend::default());
+    let verifier = common::batch_checker(CpuBackend::default());
     for secret in 0..9 {
         verifier.key_book().add(&key(secret));
     }

@@ -86,16 +86,16 @@ impl Platform {
         self.run(Few)
     }
 
-    /// Items for each thread from which on a batch check is sooner done than the exact way.
-    pub(crate) fn proven_from(self) -> usize {
-        struct ProvenFrom;
-        impl OnLanes for ProvenFrom {
+    /// Items for each thread from which on they are put to a batch check.
+    pub(crate) fn batch_check_threshold(self) -> usize {
+        struct Threshold;
+        impl OnLanes for Threshold {
             type Output = usize;
             fn run<F: FieldLanes>(self) -> usize {
-                F::PROVEN_FROM
+                F::BATCH_CHECK_THRESHOLD
             }
         }
-        self.run(ProvenFrom)
+        self.run(Threshold)
     }
 
     /// Has this form do `work`.

@@ -45,8 +45,8 @@ const TASK_BYTES: usize = 1 << 16;
 pub struct CpuBackend {
     pool: Option<rayon::ThreadPool>,
     platform: Platform,
-    /// From how many items on they are put to the batch check, where something else was asked for than what pays.
-    proving_from: Option<usize>,
+    /// From how many items on they are put to the batch check, where something else was asked for than what gains.
+    batch_check_threshold: Option<usize>,
     /// How batch checks of BIP-340 signatures fared.
     schnorr_credit: Credit,
 }
@@ -68,16 +68,21 @@ impl CpuBackend {
         Self { platform, ..self }
     }
 
-    /// The same backend, putting any batch of so many items and more to the batch check, whether or not that pays on this machine:
-    /// what tests and measurements ask. Verdicts do not depend on it.
+    /// The same backend, which puts recoveries with hints and BIP-340 to the batch check from so many items on, instead of from where
+    /// it gains on this machine by as many threads; as far as earlier batches have credit. Verdicts do not depend on it.
     #[must_use]
-    pub fn proving_from(self, items: usize) -> Self {
-        Self { proving_from: Some(items), ..self }
+    pub fn with_batch_check_threshold(self, items: usize) -> Self {
+        Self { batch_check_threshold: Some(items), ..self }
     }
 
-    /// Whether so many items are to be put to the batch check before the exact way.
-    fn proves(&self, items: usize) -> bool {
-        items >= self.proving_from.unwrap_or_else(|| self.platform.proven_from() * self.threads())
+    /// Whether so many items are put to the batch check before the exact way.
+    fn reaches_batch_check(&self, items: usize) -> bool {
+        if let Some(threshold) = self.batch_check_threshold {
+            return items >= threshold;
+        }
+        let for_each_thread = self.platform.batch_check_threshold();
+        // For a few items nobody asks for threads, which would start a pool.
+        items >= for_each_thread && items >= for_each_thread * self.threads()
     }
 
     /// How many threads it works on.
@@ -176,5 +181,45 @@ impl<C: Columns> Iterator for BlockItems<'_, C> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.indices.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheme::schnorr::{SchnorrBatch, SchnorrItem};
+
+    fn on(platform: Platform, threads: usize) -> CpuBackend {
+        CpuBackend::with_threads(threads).unwrap().on_platform(platform)
+    }
+
+    #[test]
+    fn batches_are_checked_as_such_from_a_number_of_items_for_each_thread() {
+        for platform in Platform::available() {
+            for threads in [1, 2, 5] {
+                let threshold = platform.batch_check_threshold() * threads;
+                let reaches = |items| on(platform, threads).reaches_batch_check(items);
+                assert_eq!([0, 1, threshold - 1, threshold].map(reaches), [false, false, false, true]);
+            }
+            let asked = |items| on(platform, 1).with_batch_check_threshold(7).reaches_batch_check(items);
+            assert_eq!([6, 7].map(asked), [false, true]);
+        }
+    }
+
+    /// By their credit, which a batch of bad ones costs if it was put to the batch check.
+    #[test]
+    fn bip340_is_checked_in_batches_from_there_on() {
+        for platform in Platform::available() {
+            let threshold = 2 * platform.batch_check_threshold();
+            for (items, is_checked) in [(threshold - 1, false), (threshold, true)] {
+                let cpu = on(platform, 2);
+                // 1 is the x of a point, R and P; the signatures are not true of it.
+                let one: [u8; 32] = std::array::from_fn(|index| u8::from(index == 31));
+                let signature: [u8; 64] = std::array::from_fn(|index| u8::from(index % 32 == 31));
+                let batch: SchnorrBatch = (0..items).map(|_| SchnorrItem::new(&one, &signature, &one)).collect();
+                assert!(cpu.verify_schnorr(&batch).iter().all(|verdict| !verdict.is_valid()));
+                assert_eq!(cpu.schnorr_credit.extends_to(0), !is_checked, "{}, {items}", platform.name());
+            }
+        }
     }
 }

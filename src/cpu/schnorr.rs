@@ -22,21 +22,17 @@ impl CpuBackend {
     /// it, is that of the exact check.
     #[must_use]
     pub fn verify_schnorr(&self, batch: &SchnorrBatch) -> Vec<Verdict<()>> {
-        if batch.len() <= self.platform.few() && !self.proves(batch.len()) {
+        if batch.len() <= self.platform.few() && !self.reaches_batch_check(batch.len()) {
             // They are done before another thread has woken.
             let places: Vec<usize> = (0..batch.len()).collect();
             return verify_exactly(self.platform, batch, &places).into_iter().map(Verdict::from).collect();
         }
         self.install(|| {
-            let checked: Vec<bool> = (0..batch.len())
-                .into_par_iter()
-                .with_min_len(ITEMS_PER_TASK)
-                .map(|place| checked(batch, place).is_ok())
-                .collect();
-            let open: Vec<usize> = checked.iter().enumerate().filter_map(|(place, ok)| ok.then_some(place)).collect();
-            let credited = self.proves(open.len()) && self.schnorr_credit.extends_to(open.len());
+            let credited = self.schnorr_credit.extends_to(batch.len()) && self.reaches_batch_check(batch.len());
+            let open = if credited { open(batch) } else { Vec::new() };
             let mut proven = vec![false; batch.len()];
-            if credited {
+            let is_tried = self.reaches_batch_check(open.len());
+            if is_tried {
                 let proofs = prove(self.platform, &open, |run| claims(self.platform, batch, run));
                 for (place, holds) in open.iter().zip(proofs) {
                     proven[*place] = holds;
@@ -49,13 +45,19 @@ impl CpuBackend {
             for (place, verdict) in rest.iter().zip(exact) {
                 verdicts[*place] = verdict.into();
             }
-            if credited {
+            if is_tried {
                 let wrong = open.iter().filter(|place| !verdicts[**place].is_valid()).count();
                 self.schnorr_credit.settle(open.len(), wrong);
             }
             verdicts
         })
     }
+}
+
+/// The places of the items that pass every check but those of the curve, rising.
+fn open(batch: &SchnorrBatch) -> Vec<usize> {
+    let places = (0..batch.len()).into_par_iter().with_min_len(ITEMS_PER_TASK);
+    places.filter(|place| checked(batch, *place).is_ok()).collect()
 }
 
 /// The item at a place, if it parsed and passes the checks that need no curve.

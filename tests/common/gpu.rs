@@ -18,6 +18,7 @@ pub(super) fn backends() -> Vec<(&'static str, Verifier)> {
             backend: BackendChoice::Name(adapter.name().to_owned()),
             arithmetic: Some(arithmetic),
             without_cache: true,
+            batch_check_threshold: Some(1),
             // What the device answers is under test, not what an audit makes of it.
             audit: Audit::Off,
             ..VerifierConfig::default()

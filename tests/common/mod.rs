@@ -31,13 +31,13 @@ pub(crate) use test_data::{skipped, test_data};
 pub(crate) fn backends() -> Vec<(&'static str, &'static Verifier)> {
     static BACKENDS: OnceLock<Vec<(&'static str, Verifier)>> = OnceLock::new();
     let backends = BACKENDS.get_or_init(|| {
-        let threads = |threads| prover(CpuBackend::with_threads(threads).expect("a thread pool starts"));
+        let threads = |threads| batch_checker(CpuBackend::with_threads(threads).expect("a thread pool starts"));
         // The first as users have it: it puts to the batch check what pays.
         let mut backends =
             vec![("cpu", Verifier::cpu()), ("cpu, 1 thread", threads(1)), ("cpu, 3 threads", threads(3))];
         // Every form of the lanes that this machine has; the first is the one that the others run.
         for platform in Platform::available().into_iter().skip(1) {
-            backends.push((platform.name(), prover(CpuBackend::default().on_platform(platform))));
+            backends.push((platform.name(), batch_checker(CpuBackend::default().on_platform(platform))));
         }
         #[cfg(feature = "gpu")]
         backends.extend(gpu::backends());
@@ -50,12 +50,12 @@ pub(crate) fn backends() -> Vec<(&'static str, &'static Verifier)> {
 pub(crate) fn untried() -> impl Iterator<Item = (&'static str, Verifier)> {
     Platform::available()
         .into_iter()
-        .map(|platform| (platform.name(), prover(CpuBackend::default().on_platform(platform))))
+        .map(|platform| (platform.name(), batch_checker(CpuBackend::default().on_platform(platform))))
 }
 
 /// A verifier that puts any batch to the batch check, however few its items are and whether or not that pays.
-pub(crate) fn prover(cpu: CpuBackend) -> Verifier {
-    cpu.proving_from(1).into()
+pub(crate) fn batch_checker(cpu: CpuBackend) -> Verifier {
+    cpu.with_batch_check_threshold(1).into()
 }
 
 /// NIST's short and long messages for SHA-256 (CAVP, byte-oriented), with their digests.

@@ -11,7 +11,7 @@ use phalanx::scheme::schnorr::SchnorrItem;
 use phalanx::{Reason, Rules, Verdict, Verifier};
 use secp256k1::PublicKey;
 
-use super::{backends, oracle, prover};
+use super::{backends, oracle};
 
 /// An item, or why its bytes are none, and the verdict that is due.
 pub(crate) type Case<I, T> = (Result<I, Reason>, Verdict<T>);
@@ -92,33 +92,41 @@ pub(crate) fn schnorr(name: &str, cases: &[Case<SchnorrItem, ()>]) {
     let signature = [*item.r(), *item.s()].concat();
     let spoiler = SchnorrItem::parse(b"not what was signed", &signature, item.key());
     let spoiler = (spoiler, Verdict::Invalid(Reason::Mismatch));
-    for (form, verifier) in forms() {
-        let assert_all = |way: &str, cases: &[Case<SchnorrItem, ()>]| {
+    for platform in Platform::available() {
+        let assert_all = |way: &str, verifier: &Verifier, cases: &[Case<SchnorrItem, ()>]| {
             let (batch, due) = columns(cases);
             let verdicts = verifier.verify_schnorr(&batch).expect("the check is made");
-            assert_same(&format!("{name}, {form}, {way}"), &verdicts, &due);
+            assert_same(&format!("{name}, {}, {way}", platform.name()), &verdicts, &due);
         };
-        for case in cases {
-            assert_all("by itself", std::slice::from_ref(case));
+        let exact = on_one_thread(platform, usize::MAX);
+        // Each without a history: after bad batches others go the exact way.
+        let checked = |way: &str, cases: &[Case<SchnorrItem, ()>]| assert_all(way, &on_one_thread(platform, 1), cases);
+        for case in cases.iter().map(std::slice::from_ref) {
+            assert_all("by itself", &exact, case);
+            checked("a batch by itself", case);
         }
-        assert_all("all", cases);
-        assert_all("all that are valid", &valid);
+        assert_all("all, exactly", &exact, cases);
+        checked("all", cases);
+        checked("all that are valid", &valid);
         for (length, cut) in cuts(cases).into_iter().chain(cuts(&valid)) {
-            cut.chunks(length).for_each(|cases| assert_all(&format!("batches of {length}"), cases));
+            cut.chunks(length).for_each(|cases| checked(&format!("batches of {length}"), cases));
         }
         for cases in cases.chunks(EXACT) {
-            assert_all("exactly", &[cases, &[spoiler]].concat());
+            checked("exactly, after a batch check", &[cases, &[spoiler]].concat());
         }
     }
 }
 
 /// The forms of the lanes that this machine has, each on one thread, which takes a batch as it is cut.
 fn forms() -> Vec<(&'static str, Verifier)> {
-    let verifier = |platform: Platform| {
-        let cpu = CpuBackend::with_threads(1).expect("a thread pool starts");
-        (platform.name(), prover(cpu.on_platform(platform)))
-    };
-    Platform::available().into_iter().map(verifier).collect()
+    let platforms = Platform::available().into_iter();
+    platforms.map(|platform| (platform.name(), on_one_thread(platform, 1))).collect()
+}
+
+/// A verifier that puts items to the batch check from so many on.
+fn on_one_thread(platform: Platform, threshold: usize) -> Verifier {
+    let cpu = CpuBackend::with_threads(1).expect("a thread pool starts");
+    cpu.on_platform(platform).with_batch_check_threshold(threshold).into()
 }
 
 /// For each of the lengths, items spread over the list, repeated where they are few.

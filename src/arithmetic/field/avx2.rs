@@ -44,7 +44,7 @@ impl Avx2 {
 impl FieldLanes for Avx2 {
     const LANES: usize = 4;
     const FEW: usize = 3;
-    const PROVEN_FROM: usize = 24;
+    const BATCH_CHECK_THRESHOLD: usize = 24;
 
     #[inline(always)]
     fn outlined<K: Kernel>(kernel: K) -> K::Output {

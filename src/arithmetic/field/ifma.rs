@@ -53,7 +53,7 @@ impl Ifma {
 impl FieldLanes for Ifma {
     const LANES: usize = 8;
     const FEW: usize = 3;
-    const PROVEN_FROM: usize = 96;
+    const BATCH_CHECK_THRESHOLD: usize = 96;
 
     #[inline(always)]
     fn outlined<K: Kernel>(kernel: K) -> K::Output {

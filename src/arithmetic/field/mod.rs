@@ -47,10 +47,11 @@ pub(crate) trait FieldLanes: Copy + Send + Sync + 'static {
     /// `benches/record`, batches of 1 to 8).
     const FEW: usize;
 
-    /// Items for each thread from which on a batch check is sooner done than the exact way: it takes a time for itself, however
-    /// few the items are, and gains less by threads. As `2026-11-26-hints.csv` under `benches/record` has it for recovery
-    /// with hints on 1 to 16 threads.
-    const PROVEN_FROM: usize;
+    /// Items for each thread from which on they are put to a batch check: it takes a time for itself, however few the items are, and
+    /// gains less by threads than the exact way. Where it begins to gain is no multiple of the threads exactly, nor the same for ECDSA
+    /// and BIP-340; these are multiples at which it loses little where it loses
+    /// (`batch-check.csv` under `benches/record`, 1 to 16 threads; the widest form was still behind at 64 items for each of 16).
+    const BATCH_CHECK_THRESHOLD: usize;
 
     /// Calls `kernel`, not inlined, compiled with the features that the form needs.
     fn outlined<K: Kernel>(kernel: K) -> K::Output;

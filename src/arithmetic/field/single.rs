@@ -6,7 +6,7 @@ use super::{FieldLanes, Kernel, LaneMask, Limbs};
 impl FieldLanes for Element {
     const LANES: usize = 1;
     const FEW: usize = 8;
-    const PROVEN_FROM: usize = 16;
+    const BATCH_CHECK_THRESHOLD: usize = 24;
 
     #[inline(always)]
     fn outlined<K: Kernel>(kernel: K) -> K::Output {

@@ -142,7 +142,7 @@ impl<'a> Turn<'a> {
         self
     }
 
-    /// Works over the quantum, called by a thread of the pool: batch after batch, or for peers item after item on every thread.
+    /// Works over the quantum: batch after batch, handed in by a thread of the pool or by this one, or item after item on every thread.
     fn run(&self) -> Duration {
         let batches = |work: &BatchWork<'_>| {
             (0..self.quantum / self.items).for_each(|_| drop(black_box(work(self.verifier))));

@@ -17,7 +17,7 @@ pub(super) fn heading(counter: &Counter) -> String {
     format!(
         "# machine: {}, {} cores; commit: {commit}{}; {compiler}; command: cargo xtask peers --record\n\
          # medians of {ROUNDS} interleaved rounds and their quartiles, for one item; cycles: {}; load: before the row's run\n\
-         # called by a thread of the pool, but for the batches of \"from outside\", each of which a sleeping thread waits for\n\
+         # a thread of the pool hands in batch after batch; \"from outside\" one that sleeps meanwhile\n\
          # ratio: the contender's median to ours with as many threads; above 1, ours is faster\n\
          row,items,form,contender,threads,median_ns,lower_ns,upper_ns,cycles,ratio,load\n",
         machine(),
