@@ -241,8 +241,8 @@ impl Verifier {
     }
 
     /// Recovers the signer of every item, sparing the recovery where a hint names a signer whose key is in the key book and
-    /// the randomised batch check proves it; in batches that are large enough to gain by it. Verdicts are those of [`Verifier::recover`], whatever the hints; the keys that
-    /// are recovered go into the book.
+    /// the randomised batch check proves it; in batches that are large enough to gain by it. Verdicts are those of
+    /// [`Verifier::recover`], whatever the hints; the keys that are recovered go into the book.
     pub fn recover_hinted(
         &self,
         batch: &RecoverBatch,

@@ -47,7 +47,7 @@ pub struct Hints<'a> {
 /// Items a thread takes at a time to look their hints up.
 const CANDIDATES_PER_TASK: usize = 256;
 
-/// Recovered keys a thread takes at a time into the book: ten microseconds where it holds them, forty where it does not.
+/// Recovered keys a thread takes at a time into the book.
 const KEYS_PER_TASK: usize = 128;
 
 /// What became of the hints of a batch. Those of a batch too small to gain by them are not looked at.
